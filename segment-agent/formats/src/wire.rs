@@ -1,0 +1,167 @@
+//! What the coordinator and an agent say to each other: one JSON document a line, over the agent's stdin and stdout.
+//!
+//! The agent speaks first ([`Reply::Hello`]). A *job* is one command for one host; `damson-agent` starts it detached and
+//! writes its [`Event`]s, numbered from 0, to the job's journal. A [`Request::Attach`] streams the journal from a given
+//! number on, so that a dropped connection loses nothing. The last event of every job is [`Event::Finished`].
+
+use std::path::PathBuf;
+
+use pgdata::{Lsn, SystemIdentifier, TimelineId};
+use serde::{Deserialize, Serialize};
+
+use crate::{BackupId, BackupName, ContentId};
+
+/// Raised whenever a message changes its meaning. Coordinator and agent must agree on it and on their release.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// Name of a job: unique among the jobs of one host, made by the coordinator, `[0-9A-Za-z_-]{1,64}`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct JobId(pub String);
+
+/// From the coordinator.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// Start a job and attach to it from event 0. Starting the same id twice attaches to the running one.
+    Start { job: JobId, lease_seconds: u64, spec: JobSpec },
+    /// Stream the journal of `job` from event `from` on.
+    Attach { job: JobId, from: u64 },
+    /// The coordinator lives: renews the lease of the attached job.
+    Heartbeat,
+    /// Stop the attached job: leave backup mode, remove unfinished uploads, then [`Outcome::Cancelled`].
+    Cancel,
+}
+
+/// From the agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// First line of every connection. `unix_nanos` is the host's clock, for the skew check.
+    Hello { version: String, protocol: u32, host: String, unix_nanos: i64 },
+    /// One line of the journal.
+    Event(JournalEntry),
+    /// The request cannot be served; the connection ends.
+    Refused { error: ErrorReport },
+    /// The agent lives, though nothing happened since its last line.
+    Alive,
+}
+
+/// One line of a journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JournalEntry {
+    /// 0, 1, 2 ... without gaps.
+    pub number: u64,
+    /// Unix time of the host, milliseconds.
+    pub at_millis: i64,
+    pub event: Event,
+}
+
+/// What a host is asked to do. The settings file stands at the same path on every host; secrets never travel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobSpec {
+    /// Path of the settings file on the agent's host.
+    pub config: PathBuf,
+    pub segments: Vec<SegmentTarget>,
+    pub work: Work,
+}
+
+/// A primary (or the coordinator, content -1) and where it lives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SegmentTarget {
+    pub content: ContentId,
+    pub port: u16,
+    pub data_dir: PathBuf,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    /// Everything that must hold before a push starts; changes nothing but a probe object.
+    Check,
+    /// Full backup of every segment. `ids[i]` is the backup id of `segments[i]`.
+    Push { ids: Vec<BackupId>, permanent: bool },
+    /// Close the current WAL file of every segment so that it is archived.
+    SwitchWal,
+    /// Stop exclusive backups that a failed push left behind (Greenplum 6).
+    LeaveBackupMode,
+    /// Restore `sources[i]` into `segments[i].data_dir`.
+    Unpack { sources: Vec<BackupName> },
+    /// Write pg_hba.conf and the recovery settings of every segment.
+    Prepare { recovery: RecoverySettings, pg_hba: String },
+}
+
+/// How the restored servers recover.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoverySettings {
+    /// Restore point at which recovery ends.
+    pub target_name: String,
+    /// `promote`, `pause` or `shutdown`; left out where the server is older than 9.5.
+    pub target_action: Option<String>,
+    /// Servers from PostgreSQL 12 on: recovery.signal and an include line; before: recovery.conf.
+    pub signal_file: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// The job runs; `pid` is its process.
+    Started { pid: u32 },
+    /// What a segment is doing now, in words for a person: "starting the backup", "copying", "waiting for ...".
+    Phase { content: ContentId, text: String },
+    /// Bytes of the data directory read (push) or written (unpack) so far, and to be done in all.
+    Progress { content: ContentId, done_bytes: u64, total_bytes: u64 },
+    /// Odd, but the result is right.
+    Warning { content: Option<ContentId>, text: String },
+    SegmentDone { content: ContentId, result: SegmentResult },
+    SegmentFailed { content: ContentId, error: ErrorReport },
+    /// Last event of the job. `peak_memory_bytes`: the largest resident set of its process.
+    Finished { outcome: Outcome, peak_memory_bytes: u64 },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Every segment is done.
+    Done,
+    /// At least one segment failed; the others were stopped.
+    Failed { error: ErrorReport },
+    /// Stopped by the coordinator, a signal or the end of the lease; `why` says which.
+    Cancelled { why: String },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SegmentResult {
+    Checked { server_version: u32, segment_size_bytes: u64, free_bytes: u64 },
+    Pushed(PushedSegment),
+    /// `lsn`: end of the closed WAL file.
+    Switched { timeline: TimelineId, lsn: Lsn },
+    LeftBackupMode,
+    Unpacked { files: u64, bytes: u64, kept_files: u64 },
+    Prepared,
+}
+
+/// A finished segment backup: what the cluster sentinel needs to know of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PushedSegment {
+    pub backup_id: BackupId,
+    pub backup_name: BackupName,
+    pub timeline: TimelineId,
+    pub start_lsn: Lsn,
+    pub finish_lsn: Lsn,
+    pub segment_size_bytes: u64,
+    pub system_identifier: Option<SystemIdentifier>,
+    pub uncompressed_bytes: i64,
+    pub compressed_bytes: i64,
+    pub data_catalog_bytes: i64,
+    pub files: u64,
+}
+
+/// An error as it crosses the wire: what was done, to what, why it failed; `remedy` is what to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorReport {
+    pub message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}

@@ -1,0 +1,30 @@
+//! What PostgreSQL and Greenplum put on disk, as values: log positions, WAL file names, `pg_control`, relation files.
+//!
+//! Pure: no I/O, no clocks. Every function takes bytes or text that may be wrong and answers with an error, never a panic.
+
+mod control;
+mod lsn;
+mod relation;
+mod segment_size;
+mod timeline;
+mod walk;
+mod wal_name;
+
+pub use control::{ClusterState, ControlFile, ControlFileError};
+pub use lsn::{Lsn, ParseLsnError};
+pub use relation::{RelationFile, RelationPath};
+pub use segment_size::{SegmentSize, SegmentSizeError};
+pub use timeline::{ParseTimelineError, TimelineId};
+pub use wal_name::{WalFileName, WalName, WalNameError};
+pub use walk::{Treatment, treatment};
+
+/// The id that `initdb` gives a cluster; the same in its WAL, its `pg_control` and its backups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct SystemIdentifier(pub u64);
+
+impl std::fmt::Display for SystemIdentifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,1 @@
+//! The agent protocol: jobs that outlive connections.
