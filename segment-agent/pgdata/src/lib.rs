@@ -7,14 +7,14 @@ mod lsn;
 mod relation;
 mod segment_size;
 mod timeline;
-mod walk;
 mod wal_name;
+mod walk;
 
 pub use control::{ClusterState, ControlFile, ControlFileError};
 pub use lsn::{Lsn, ParseLsnError};
-pub use relation::{RelationFile, RelationPath};
+pub use relation::{Fork, RelationFile, RelationPath};
 pub use segment_size::{SegmentSize, SegmentSizeError};
-pub use timeline::{ParseTimelineError, TimelineId};
+pub use timeline::{ParseTimelineError, TimelineHistory, TimelineId, TimelineSwitch};
 pub use wal_name::{WalFileName, WalName, WalNameError};
 pub use walk::{Treatment, treatment};
 

@@ -11,7 +11,9 @@ pub struct Lsn(pub u64);
 
 /// Text that is no log position.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no log position: two hexadecimal numbers of up to 8 digits with a slash between them are expected, such as 0/1C000100")]
+#[error(
+    "{0:?} is no log position: two hexadecimal numbers of up to 8 digits with a slash between them are expected, such as 0/1C000100"
+)]
 pub struct ParseLsnError(pub String);
 
 impl fmt::Display for Lsn {
