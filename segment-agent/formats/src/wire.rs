@@ -106,17 +106,38 @@ pub struct RecoverySettings {
 #[serde(rename_all = "snake_case")]
 pub enum Event {
     /// The job runs; `pid` is its process.
-    Started { pid: u32 },
+    Started {
+        pid: u32,
+    },
     /// What a segment is doing now, in words for a person: "starting the backup", "copying", "waiting for ...".
-    Phase { content: ContentId, text: String },
+    Phase {
+        content: ContentId,
+        text: String,
+    },
     /// Bytes of the data directory read (push) or written (unpack) so far, and to be done in all.
-    Progress { content: ContentId, done_bytes: u64, total_bytes: u64 },
+    Progress {
+        content: ContentId,
+        done_bytes: u64,
+        total_bytes: u64,
+    },
     /// Odd, but the result is right.
-    Warning { content: Option<ContentId>, text: String },
-    SegmentDone { content: ContentId, result: SegmentResult },
-    SegmentFailed { content: ContentId, error: ErrorReport },
+    Warning {
+        content: Option<ContentId>,
+        text: String,
+    },
+    SegmentDone {
+        content: ContentId,
+        result: SegmentResult,
+    },
+    SegmentFailed {
+        content: ContentId,
+        error: ErrorReport,
+    },
     /// Last event of the job. `peak_memory_bytes`: the largest resident set of its process.
-    Finished { outcome: Outcome, peak_memory_bytes: u64 },
+    Finished {
+        outcome: Outcome,
+        peak_memory_bytes: u64,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -133,12 +154,23 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SegmentResult {
-    Checked { server_version: u32, segment_size_bytes: u64, free_bytes: u64 },
+    Checked {
+        server_version: u32,
+        segment_size_bytes: u64,
+        free_bytes: u64,
+    },
     Pushed(PushedSegment),
     /// `lsn`: end of the closed WAL file.
-    Switched { timeline: TimelineId, lsn: Lsn },
+    Switched {
+        timeline: TimelineId,
+        lsn: Lsn,
+    },
     LeftBackupMode,
-    Unpacked { files: u64, bytes: u64, kept_files: u64 },
+    Unpacked {
+        files: u64,
+        bytes: u64,
+        kept_files: u64,
+    },
     Prepared,
 }
 

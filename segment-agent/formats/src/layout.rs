@@ -1,0 +1,174 @@
+//! Keys of the objects of a backup, relative to the root of a storage (or of a segment's part of it). Pure text.
+
+use pgdata::{SegmentSize, WalName};
+
+use crate::{BackupName, ContentId};
+
+/// Folder of backups.
+pub const BASEBACKUPS: &str = "basebackups_005";
+/// Folder of the log.
+pub const WAL: &str = "wal_005";
+/// Folder of the parts of a Greenplum storage that belong to one segment each.
+pub const SEGMENTS: &str = "segments_005";
+
+const SENTINEL_SUFFIX: &str = "_backup_stop_sentinel.json";
+const RESTORE_POINT_SUFFIX: &str = "_restore_point.json";
+
+/// Archive with nothing but `pg_control`, without the extension of a codec.
+pub const CONTROL_TAR: &str = "pg_control.tar";
+/// Archive with the backup label and the tablespace map, without the extension of a codec.
+pub const LABEL_TAR: &str = "backup_label.tar";
+
+/// Where everything of a segment lies: `segments_005/seg-1`.
+pub fn segment_prefix(content: ContentId) -> String {
+    format!("{SEGMENTS}/seg{content}")
+}
+
+/// The segment whose part of the storage is called `folder` (`seg-1`, with or without `segments_005/` before it).
+pub fn content_of_segment_folder(folder: &str) -> Option<ContentId> {
+    let name = folder.trim_end_matches('/').rsplit('/').next()?;
+    let digits = name.strip_prefix("seg")?;
+    let content = ContentId(digits.parse().ok()?);
+    (content.to_string() == digits).then_some(content)
+}
+
+/// The document whose presence makes the backup exist.
+pub fn sentinel_key(backup: &BackupName) -> String {
+    format!("{BASEBACKUPS}/{backup}{SENTINEL_SUFFIX}")
+}
+
+/// Folder of everything else of the backup, without a trailing slash.
+pub fn backup_folder(backup: &BackupName) -> String {
+    format!("{BASEBACKUPS}/{backup}")
+}
+
+pub fn metadata_key(backup: &BackupName) -> String {
+    format!("{BASEBACKUPS}/{backup}/metadata.json")
+}
+
+pub fn files_metadata_key(backup: &BackupName) -> String {
+    format!("{BASEBACKUPS}/{backup}/files_metadata.json")
+}
+
+pub fn ao_files_metadata_key(backup: &BackupName) -> String {
+    format!("{BASEBACKUPS}/{backup}/ao_files_metadata.json")
+}
+
+pub fn pax_files_metadata_key(backup: &BackupName) -> String {
+    format!("{BASEBACKUPS}/{backup}/pax_files_metadata.json")
+}
+
+/// Damson's own list of objects and contents; WAL-G does not look at it.
+pub fn manifest_key(backup: &BackupName) -> String {
+    format!("{BASEBACKUPS}/{backup}/manifest.json.zst")
+}
+
+/// Folder of the archives, with a trailing slash.
+pub fn tar_partitions_prefix(backup: &BackupName) -> String {
+    format!("{BASEBACKUPS}/{backup}/tar_partitions/")
+}
+
+/// Key of the archive `file_name`.
+pub fn part_key(backup: &BackupName, file_name: &str) -> String {
+    tar_partitions_prefix(backup) + file_name
+}
+
+/// `part_001.tar.zst`; parts count from 1 and grow to four digits and more. `extension` is empty without compression.
+pub fn part_file_name(number: u32, extension: &str) -> String {
+    with_extension(&format!("part_{number:03}.tar"), extension)
+}
+
+/// Key of the append-optimized file with this `StoragePath`; shared by the backups of a segment.
+pub fn aosegment_key(storage_path: &str) -> String {
+    format!("{BASEBACKUPS}/aosegments/{storage_path}")
+}
+
+/// Key of the PAX file with this `StoragePath`; shared by the backups of a segment.
+pub fn paxfile_key(storage_path: &str) -> String {
+    format!("{BASEBACKUPS}/paxfiles/{storage_path}")
+}
+
+/// Key of the file `file_name` of the log. `extension` is empty without compression.
+pub fn wal_key(file_name: &str, extension: &str) -> String {
+    with_extension(&format!("{WAL}/{file_name}"), extension)
+}
+
+/// Key of a restore point's document. `name` must have passed [`crate::check_restore_point_name`].
+pub fn restore_point_key(name: &str) -> String {
+    format!("{BASEBACKUPS}/{name}{RESTORE_POINT_SUFFIX}")
+}
+
+/// The backup whose sentinel has the key `key`, if it is the key of a sentinel. Folders before the name do not matter.
+pub fn backup_name_of_sentinel_key(key: &str) -> Option<BackupName> {
+    BackupName::new(last_element(key).strip_suffix(SENTINEL_SUFFIX)?).ok()
+}
+
+/// The restore point whose document has the key `key`, if it is such a key. Folders before the name do not matter.
+pub fn restore_point_name_of_key(key: &str) -> Option<String> {
+    last_element(key).strip_suffix(RESTORE_POINT_SUFFIX).filter(|name| !name.is_empty()).map(str::to_owned)
+}
+
+/// Name of a full backup of a segment that began in the WAL segment `start`: `base_<24 digits>`.
+pub fn segment_backup_name(start: WalName, size: SegmentSize) -> BackupName {
+    BackupName::trusted(format!("base_{}", start.file_name(size)))
+}
+
+/// Name of a full backup of the cluster: `backup_<YYYYMMDDThhmmssZ>`. WAL-G takes the coordinator's local time here,
+/// though it writes a `Z`.
+pub fn cluster_backup_name(local_time: chrono::NaiveDateTime) -> BackupName {
+    BackupName::trusted(format!("backup_{}", local_time.format("%Y%m%dT%H%M%SZ")))
+}
+
+fn with_extension(name: &str, extension: &str) -> String {
+    if extension.is_empty() { name.to_owned() } else { format!("{name}.{extension}") }
+}
+
+fn last_element(key: &str) -> &str {
+    key.rsplit('/').next().unwrap_or(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pgdata::{Lsn, TimelineId};
+
+    #[test]
+    fn keys() {
+        let name = BackupName::new("base_000000010000000000000003").unwrap();
+        assert_eq!(segment_prefix(ContentId(-1)), "segments_005/seg-1");
+        assert_eq!(sentinel_key(&name), "basebackups_005/base_000000010000000000000003_backup_stop_sentinel.json");
+        assert_eq!(
+            part_key(&name, &part_file_name(7, "zst")),
+            "basebackups_005/base_000000010000000000000003/tar_partitions/part_007.tar.zst"
+        );
+        assert_eq!(part_file_name(1000, ""), "part_1000.tar");
+        assert_eq!(wal_key("00000002.history", "lz4"), "wal_005/00000002.history.lz4");
+        assert_eq!(wal_key("000000010000000000000003", ""), "wal_005/000000010000000000000003");
+        assert_eq!(restore_point_key("rp1"), "basebackups_005/rp1_restore_point.json");
+    }
+
+    #[test]
+    fn names_from_keys() {
+        let name = BackupName::new("backup_20261121T082827Z_D_20261121T082823Z").unwrap();
+        assert_eq!(backup_name_of_sentinel_key(&sentinel_key(&name)), Some(name));
+        assert_eq!(restore_point_name_of_key(&restore_point_key("rp 1")).as_deref(), Some("rp 1"));
+        for key in ["", "x", "basebackups_005/_backup_stop_sentinel.json", "basebackups_005/x/metadata.json"] {
+            assert_eq!(backup_name_of_sentinel_key(key), None, "{key:?}");
+            assert_eq!(restore_point_name_of_key(key), None, "{key:?}");
+        }
+        assert_eq!(content_of_segment_folder("segments_005/seg-1/"), Some(ContentId(-1)));
+        assert_eq!(content_of_segment_folder("seg12"), Some(ContentId(12)));
+        for folder in ["seg", "seg01", "seg+1", "segx", "other"] {
+            assert_eq!(content_of_segment_folder(folder), None, "{folder:?}");
+        }
+    }
+
+    #[test]
+    fn new_names() {
+        let size = SegmentSize::new(64 << 20).unwrap();
+        let start = size.name_of(TimelineId(1), Lsn(0x0C00_0028));
+        assert_eq!(segment_backup_name(start, size).as_str(), "base_000000010000000000000003");
+        let time = chrono::DateTime::from_timestamp_nanos(1_795_248_613_500_000_000).naive_utc();
+        assert_eq!(cluster_backup_name(time).as_str(), "backup_20261121T081013Z");
+    }
+}
