@@ -1,0 +1,87 @@
+//! An S3 server (`rig-s3`: s3s over a directory) on a free port of 127.0.0.1, with access keys and a bucket.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::process::Process;
+use crate::{Scratch, User, product};
+
+pub const ACCESS_KEY: &str = "rig-access-key";
+pub const SECRET_KEY: &str = "rig-secret-key";
+pub const BUCKET: &str = "rig-bucket";
+
+/// A running S3 server.
+#[derive(Debug)]
+pub struct S3 {
+    pub port: u16,
+    root: PathBuf,
+    process: Process,
+}
+
+impl S3 {
+    /// Starts the server over `<scratch>/s3` with the bucket made.
+    pub fn start(scratch: &Scratch) -> S3 {
+        let root = scratch.dir("s3");
+        scratch.dir(format!("s3/{BUCKET}"));
+        let program = product::install(&product::built("rig-s3"), &scratch.dir("bin"));
+        let mut command = User::get().command(program);
+        command.arg(&root).arg(ACCESS_KEY).arg(SECRET_KEY);
+        let log = scratch.dir("logs").join("s3.log");
+        let mut process = Process::spawn("rig-s3", command, &log, Signal::SIGTERM);
+        let mut port = None;
+        process.wait_until("it names its port", Duration::from_secs(20), |process| {
+            port = port_in(&process.log_text());
+            port.is_some()
+        });
+        S3 { port: port.unwrap(), root, process }
+    }
+
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Settings with which the product uses `s3://<bucket>/<prefix>`.
+    pub fn settings(&self, prefix: &str) -> Vec<(String, String)> {
+        let prefix = format!("s3://{BUCKET}/{prefix}");
+        let endpoint = self.endpoint();
+        let all = [
+            ("WALG_S3_PREFIX", prefix.as_str()),
+            ("AWS_ENDPOINT", &endpoint),
+            ("AWS_S3_FORCE_PATH_STYLE", "true"),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
+        ];
+        all.map(|(name, value)| (name.to_string(), value.to_string())).to_vec()
+    }
+
+    /// Folder of the bucket's objects, as plain files.
+    pub fn bucket_dir(&self) -> PathBuf {
+        self.root.join(BUCKET)
+    }
+
+    /// Ids of multipart uploads neither completed nor aborted: s3s-fs keeps a `.upload-<id>.json` for each, and its
+    /// parts as `.upload_id-<id>.part-<n>`.
+    pub fn unfinished_uploads(&self) -> Vec<String> {
+        let names = std::fs::read_dir(&self.root).unwrap().flatten().map(|entry| entry.file_name());
+        let id = |name: &str| name.strip_prefix(".upload-")?.strip_suffix(".json").map(str::to_string);
+        let mut ids: Vec<String> = names.filter_map(|name| id(name.to_str()?)).collect();
+        ids.sort();
+        ids
+    }
+
+    /// Ends the server at once, as one that went away.
+    pub fn stop(&mut self) {
+        self.process.end(Signal::SIGKILL);
+    }
+
+    pub fn log(&self) -> &Path {
+        self.process.log()
+    }
+}
+
+fn port_in(log: &str) -> Option<u16> {
+    log.lines().find_map(|line| line.strip_prefix("port ")?.parse().ok())
+}

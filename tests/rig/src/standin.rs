@@ -1,0 +1,73 @@
+//! What makes a PostgreSQL server answer as Greenplum does, so that the product runs the same SQL against both.
+//!
+//! Every statement stands on one line: the template is made in single-user mode, which ends a statement at the newline.
+
+/// Which product `version()` names. The functions lie in the schema where that product has them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Flavor {
+    #[default]
+    Greenplum7,
+    Cloudberry2,
+    /// Not a stand-in: a plain PostgreSQL server without any of this.
+    PostgreSql,
+}
+
+impl Flavor {
+    /// The answer of `version()`.
+    pub fn version(self) -> &'static str {
+        match self {
+            Flavor::Greenplum7 => {
+                "PostgreSQL 12.12 (Greenplum Database 7.1.0 build commit:0000000) on x86_64-pc-linux-gnu, compiled by \
+                 gcc (GCC) 8.5.0, 64-bit compiled on Jan 1 2024 00:00:00"
+            }
+            Flavor::Cloudberry2 => {
+                "PostgreSQL 14.4 (Apache Cloudberry 2.0.0 build 1) on x86_64-pc-linux-gnu, compiled by gcc (GCC) \
+                 11.4.0, 64-bit compiled on Jan 1 2025 00:00:00"
+            }
+            Flavor::PostgreSql => "",
+        }
+    }
+
+    /// Statements for each database of the template, one a line.
+    pub(crate) fn statements(self) -> Vec<String> {
+        if self == Flavor::PostgreSql {
+            return Vec::new();
+        }
+        let version = self.version();
+        vec![
+            "create extension dblink".to_string(),
+            format!(
+                "create or replace function pg_catalog.version() returns text language sql stable as \
+                 $$select '{version}'::text$$"
+            ),
+            "create table pg_catalog.gp_segment_configuration(dbid int2, content int2, role \"char\", \
+             preferred_role \"char\", mode \"char\", status \"char\", port int4, hostname text, address text, \
+             datadir text)"
+                .to_string(),
+            "grant select on pg_catalog.gp_segment_configuration to public".to_string(),
+            restore_point_function(),
+        ]
+    }
+}
+
+/// Creates the point on every primary through dblink and on the coordinator itself; rows read `(content,LSN)`.
+fn restore_point_function() -> String {
+    "create function pg_catalog.gp_create_restore_point(text) \
+     returns table(segment_id int2, restore_lsn pg_lsn) language plpgsql volatile as $$ \
+     declare node record; \
+     begin \
+       for node in select content, port, address from pg_catalog.gp_segment_configuration where role = 'p' \
+         order by content loop \
+         segment_id := node.content; \
+         if node.content = -1 then \
+           restore_lsn := pg_create_restore_point($1); \
+         else \
+           select lsn into restore_lsn from public.dblink( \
+             format('host=%s port=%s dbname=postgres user=%s', node.address, node.port, session_user), \
+             format('select pg_create_restore_point(%L)', $1)) as answer(lsn pg_lsn); \
+         end if; \
+         return next; \
+       end loop; \
+     end $$"
+        .to_string()
+}
