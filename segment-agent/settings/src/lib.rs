@@ -4,6 +4,7 @@
 //! value counts as unset everywhere. Names are WAL-G's, upper case; one table ([`TABLE`]) lists them with defaults and
 //! documentation and marks the secrets, which no message and no `Debug` shows.
 
+mod dotenv;
 mod encryption;
 mod error;
 mod file;

@@ -1,0 +1,21 @@
+//! Settings of the Greenplum cluster: name, form, default, meaning.
+
+use super::{Setting, greenplum};
+
+#[rustfmt::skip]
+pub const ROWS: &[Setting] = &[
+    greenplum("WALG_GP_LOGS_DIR", "path", "/var/log", "directory of per-segment logs wal-g-log-seg<ID>.log and of the cluster library log wal-g-gplog.log"),
+    greenplum("WALG_GP_SEG_CONTENT_ID", "int", "", "content id for \"seg\" commands when --content-id is absent"),
+    greenplum("WALG_GP_SEG_POLL_INTERVAL", "duration", "5m", "how often the coordinator polls the segment state files"),
+    greenplum("WALG_GP_SEG_POLL_RETRIES", "int", "5", "failed polls in a row tolerated"),
+    greenplum("WALG_GP_SEG_UPD_INTERVAL", "duration", "10s", "how often a segment rewrites its state file"),
+    greenplum("WALG_GP_SEG_STATES_DIR", "path", "/tmp", "parent of walg_seg_states_seg<ID>/cmd_run_state_<command>_seg<ID>"),
+    greenplum("WALG_GP_DELETE_CONCURRENCY", "int>=1", "1", "segments cleaned in parallel by delete"),
+    greenplum("WALG_GP_AOSEG_SIZE_THRESHOLD", "int64 bytes", "1048576", "smaller AO/AOCS files go into the tar parts; larger ones to the shared aosegments folder"),
+    greenplum("WALG_GP_AOSEG_DEDUPLICATION_AGE_LIMIT", "duration", "720h", "an AO/AOCS object older than this is uploaded anew instead of reused"),
+    greenplum("WALG_GP_PAXFILE_SIZE_THRESHOLD", "int64 bytes", "1048576", "same as the AO threshold for Cloudberry PAX files (paxfiles folder)"),
+    greenplum("WALG_GP_PAXFILE_DEDUPLICATION_AGE_LIMIT", "duration", "720h", "same as the AO age limit for PAX files"),
+    greenplum("WALG_GP_RELATIVE_RECOVERY_CONF_PATH", "path inside the data directory", "recovery.conf", "file that backup-fetch prepare, follow-primary and recovery-action write"),
+    greenplum("WALG_GP_RELATIVE_POSTGRESQL_CONF_PATH", "path inside the data directory", "postgresql.conf", "file that gets the include_if_exists line (servers based on PG 12 and later)"),
+    greenplum("GPHOME", "path", "", "follow-primary calls <GPHOME>/bin/pg_ctl; pg_ctl from PATH when unset"),
+];
