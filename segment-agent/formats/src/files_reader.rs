@@ -44,10 +44,15 @@ impl<R: Read> FilesMetadataReader<R> {
         self.read(&mut Wanted { file: Some(&mut file), tar_member: Some(&mut member), ..Wanted::default() })
     }
 
-    /// File names of the archives that are listed.
+    /// File names of the archives that hold anything. WAL-G also lists archives that it never wrote, without members and
+    /// even without a name; those are not among them.
     pub fn tar_file_sets(self) -> Result<BTreeSet<String>, Error> {
         let mut names = BTreeSet::new();
-        self.read(&mut Wanted { tar_names: Some(&mut names), ..Wanted::default() })?;
+        self.tar_members(|tar, _| {
+            if !names.contains(tar) {
+                names.insert(tar.to_owned());
+            }
+        })?;
         Ok(names)
     }
 
@@ -66,12 +71,14 @@ impl<R: Read> FilesMetadataReader<R> {
     }
 }
 
+type EachFile<'a> = dyn FnMut(String, FileDescription) + 'a;
+type EachMember<'a> = dyn FnMut(&str, String) + 'a;
+
 /// What becomes of the pieces; `None`: passed over.
 #[derive(Default)]
 struct Wanted<'a> {
-    file: Option<&'a mut dyn FnMut(String, FileDescription)>,
-    tar_member: Option<&'a mut dyn FnMut(&str, String)>,
-    tar_names: Option<&'a mut BTreeSet<String>>,
+    file: Option<&'a mut EachFile<'a>>,
+    tar_member: Option<&'a mut EachMember<'a>>,
     databases: Option<&'a mut DatabasesByNames>,
 }
 
@@ -114,11 +121,6 @@ fn read_files<'de, A: MapAccess<'de>>(map: &mut A, wanted: &mut Wanted<'_>) -> R
 }
 
 fn read_tars<'de, A: MapAccess<'de>>(map: &mut A, wanted: &mut Wanted<'_>) -> Result<(), A::Error> {
-    if let Some(names) = &mut wanted.tar_names {
-        return map.next_value_seed(Entries::new(|name, IgnoredAny| {
-            names.insert(name);
-        }));
-    }
     match &mut wanted.tar_member {
         Some(each) => map.next_value_seed(Tars(*each)),
         None => map.next_value().map(|IgnoredAny| ()),
@@ -243,7 +245,7 @@ mod tests {
 
     const DOCUMENT: &str = r#"{"Files":{"/":{"IsIncremented":false,"IsSkipped":false,"MTime":"2026-11-21T08:10:14Z","UpdatesCount":0},
         "/a":{"IsIncremented":true,"MTime":"2026-11-21T08:10:14Z","CorruptBlocks":{"CorruptBlocksCount":2,"SomeCorruptBlocks":[1,7]}},"/b":null},
-        "New":{"x":[1]},"TarFileSets":{"part_001.tar":["/","/a"],"part_003.tar":null},
+        "New":{"x":[1]},"TarFileSets":{"part_001.tar":["/","/a"],"part_003.tar":null,"":[]},
         "DatabasesByNames":{"postgres":{"oid":5,"tables_new":{"public.t":{"oid":6,"relfilenode":7}}}}}"#;
 
     fn reader(text: &str) -> FilesMetadataReader<&[u8]> {
@@ -261,10 +263,7 @@ mod tests {
         let mut members = Vec::new();
         reader(DOCUMENT).tar_members(|tar, member| members.push(format!("{tar}:{member}"))).unwrap();
         assert_eq!(members, ["part_001.tar:/", "part_001.tar:/a"]);
-        assert_eq!(
-            reader(DOCUMENT).tar_file_sets().unwrap().into_iter().collect::<Vec<_>>(),
-            ["part_001.tar", "part_003.tar"]
-        );
+        assert_eq!(reader(DOCUMENT).tar_file_sets().unwrap().into_iter().collect::<Vec<_>>(), ["part_001.tar"]);
         assert_eq!(reader(DOCUMENT).databases().unwrap()["postgres"].tables["public.t"].relfilenode, 7);
     }
 

@@ -197,3 +197,48 @@ pub struct ErrorReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn comes_back<T: Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(message: T) -> String {
+        let line = serde_json::to_string(&message).unwrap();
+        assert!(!line.contains('\n'), "{line}");
+        assert_eq!(serde_json::from_str::<T>(&line).unwrap(), message);
+        line
+    }
+
+    #[test]
+    fn messages_are_lines_and_come_back() {
+        let target = SegmentTarget { content: ContentId(-1), port: 5432, data_dir: "/data/a\nb".into() };
+        let work = Work::Push { ids: vec![BackupId::new("4d8b")], permanent: false };
+        let spec = JobSpec { config: "/etc/damson.yaml".into(), segments: vec![target], work };
+        let start = comes_back(Request::Start { job: JobId("j1".to_owned()), lease_seconds: 60, spec });
+        assert!(start.starts_with(r#"{"start":{"job":"j1","lease_seconds":60,"spec":{"config":"#), "{start}");
+        assert_eq!(comes_back(Request::Heartbeat), r#""heartbeat""#);
+
+        let pushed = PushedSegment {
+            backup_id: BackupId::new("4d8b"),
+            backup_name: "base_000000010000000000000003".parse().unwrap(),
+            timeline: TimelineId(1),
+            start_lsn: Lsn(u64::MAX),
+            finish_lsn: Lsn(1),
+            segment_size_bytes: 64 << 20,
+            system_identifier: Some(SystemIdentifier(7_710_534_079_969_413_511)),
+            uncompressed_bytes: 1,
+            compressed_bytes: 1,
+            data_catalog_bytes: 1,
+            files: 1,
+        };
+        let event = Event::SegmentDone { content: ContentId(0), result: SegmentResult::Pushed(pushed) };
+        comes_back(Reply::Event(JournalEntry { number: 0, at_millis: 1, event }));
+    }
+
+    #[test]
+    fn a_dangerous_backup_name_is_no_message() {
+        let unpack = r#"{"unpack":{"sources":["base_1"]}}"#;
+        assert!(serde_json::from_str::<Work>(unpack).is_ok());
+        assert!(serde_json::from_str::<Work>(&unpack.replace("base_1", "../base_1")).is_err());
+    }
+}
