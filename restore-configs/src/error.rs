@@ -5,15 +5,21 @@
 pub enum Error {
     #[error("the restore config is not valid JSON: {reason}{}", hint.map(|h| format!("; {h}")).unwrap_or_default())]
     Json { reason: String, hint: Option<&'static str> },
-    #[error("the restore config has no segments: expected {{\"segments\": {{\"-1\": {{\"hostname\": ..., \"port\": ..., \"data_dir\": ...}}, ...}}}}")]
+    #[error(
+        "the restore config has no segments: expected {{\"segments\": {{\"-1\": {{\"hostname\": ..., \"port\": ..., \"data_dir\": ...}}, ...}}}}"
+    )]
     NoSegments,
-    #[error("{key:?} in the restore config is no content id: a whole number such as \"-1\" (the coordinator) or \"0\" is expected")]
+    #[error(
+        "{key:?} in the restore config is no content id: a whole number such as \"-1\" (the coordinator) or \"0\" is expected"
+    )]
     NotAContentId { key: String },
     #[error("content id {content} stands twice in the restore config: keep one of them")]
     Duplicate { content: i32 },
     #[error("content id {content} in the restore config: {problem}")]
     Place { content: i32, problem: PlaceProblem },
-    #[error("content ids {first} and {second} in the restore config share {what} on host {hostname}: give each its own")]
+    #[error(
+        "content ids {first} and {second} in the restore config share {what} on host {hostname}: give each its own"
+    )]
     Clash { first: i32, second: i32, hostname: String, what: String },
     #[error("could not find content ID {} in the provided restore configuration: add {}",
         join(missing), if missing.len() == 1 { "it" } else { "them" })]

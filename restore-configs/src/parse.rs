@@ -1,7 +1,152 @@
 //! From JSON text to checked places.
 
-use crate::{Error, RestoreConfig};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::path::{Component, Path, PathBuf};
 
-pub fn parse(_text: &str) -> Result<RestoreConfig, Error> {
-    todo!()
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::{Error, Place, PlaceProblem, RestoreConfig};
+
+pub fn parse(text: &str) -> Result<RestoreConfig, Error> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let document: Pairs<Box<RawValue>> = serde_json::from_str(text).map_err(|error| json_error(text, &error))?;
+    let mut found = document.0.iter().filter(|(key, _)| key.eq_ignore_ascii_case("segments")).map(|(_, value)| value);
+    let (Some(segments), None) = (found.next(), found.next()) else { return Err(Error::NoSegments) };
+    let Ok(entries) = serde_json::from_str::<Pairs<Box<RawValue>>>(segments.get()) else {
+        return Err(Error::NoSegments);
+    };
+    if entries.0.is_empty() {
+        return Err(Error::NoSegments);
+    }
+    let mut segments = BTreeMap::new();
+    for (key, entry) in entries.0 {
+        let content = content_id(&key)?;
+        let place = place(&entry).map_err(|problem| Error::Place { content, problem })?;
+        if segments.insert(content, place).is_some() {
+            return Err(Error::Duplicate { content });
+        }
+    }
+    refuse_clashes(&segments)?;
+    Ok(RestoreConfig { segments })
+}
+
+fn json_error(text: &str, error: &serde_json::Error) -> Error {
+    let unbraced = !text.trim_start().starts_with('{') && text.contains("\"segments\"");
+    let hint = unbraced.then_some("the whole file must stand in braces: {\"segments\": {...}}");
+    Error::Json { reason: error.to_string(), hint }
+}
+
+/// -1 is the coordinator; nothing lies below it. Only the plain spelling, so that no two keys mean one id.
+fn content_id(key: &str) -> Result<i32, Error> {
+    let id = key.parse().ok().filter(|id: &i32| *id >= -1 && id.to_string() == key);
+    id.ok_or_else(|| Error::NotAContentId { key: key.to_owned() })
+}
+
+fn place(entry: &RawValue) -> Result<Place, PlaceProblem> {
+    let wrong = |found: &str| PlaceProblem::WrongType {
+        field: "the entry",
+        expected: "a map with hostname, port and data_dir",
+        found: found.to_owned(),
+    };
+    let fields: Pairs<Value> = serde_json::from_str(entry.get()).map_err(|_| wrong(entry.get()))?;
+    Ok(Place {
+        hostname: hostname(field(&fields, "hostname")?)?,
+        port: port(field(&fields, "port")?)?,
+        data_dir: data_dir(field(&fields, "data_dir")?)?,
+    })
+}
+
+fn field<'a>(fields: &'a Pairs<Value>, name: &'static str) -> Result<&'a Value, PlaceProblem> {
+    let mut found = fields.0.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+    match (found.next(), found.next()) {
+        (Some(_), Some(_)) => Err(PlaceProblem::Twice { field: name }),
+        (None | Some(Value::Null), _) => Err(PlaceProblem::Absent(name)),
+        (Some(value), None) => Ok(value),
+    }
+}
+
+fn text<'a>(value: &'a Value, field: &'static str) -> Result<&'a str, PlaceProblem> {
+    let wrong = || PlaceProblem::WrongType { field, expected: "a text", found: value.to_string() };
+    value.as_str().ok_or_else(wrong)
+}
+
+/// The name ends up as an argument of ssh: no option may be smuggled in.
+fn hostname(value: &Value) -> Result<String, PlaceProblem> {
+    let name = text(value, "hostname")?;
+    let odd = name.is_empty() || name.starts_with('-') || name.contains(|c: char| c.is_whitespace() || c.is_control());
+    if odd { Err(PlaceProblem::Hostname(name.to_owned())) } else { Ok(name.to_owned()) }
+}
+
+fn port(value: &Value) -> Result<u16, PlaceProblem> {
+    if !value.is_number() {
+        return Err(PlaceProblem::WrongType { field: "port", expected: "a number", found: value.to_string() });
+    }
+    let port = value.as_u64().and_then(|number| u16::try_from(number).ok()).filter(|port| *port > 0);
+    port.ok_or_else(|| PlaceProblem::Port(value.to_string()))
+}
+
+fn data_dir(value: &Value) -> Result<PathBuf, PlaceProblem> {
+    let text = text(value, "data_dir")?;
+    let path = Path::new(text);
+    if !path.is_absolute() {
+        return Err(PlaceProblem::RelativeDirectory(text.to_owned()));
+    }
+    if path.components().any(|part| part == Component::ParentDir) || text.contains(char::is_control) {
+        return Err(PlaceProblem::UnclearDirectory(text.to_owned()));
+    }
+    // Put together again without `//`, `/.` and a trailing slash, so that equal directories compare equal.
+    let path: PathBuf = path.components().collect();
+    if path.parent().is_none() { Err(PlaceProblem::RootDirectory) } else { Ok(path) }
+}
+
+fn refuse_clashes(segments: &BTreeMap<i32, Place>) -> Result<(), Error> {
+    for (&second, b) in segments {
+        for (&first, a) in segments.range(..second) {
+            if !a.hostname.eq_ignore_ascii_case(&b.hostname) {
+                continue;
+            }
+            let what = if a.data_dir == b.data_dir {
+                format!("data_dir {}", a.data_dir.display())
+            } else if a.data_dir.starts_with(&b.data_dir) || b.data_dir.starts_with(&a.data_dir) {
+                format!("data_dir ({} and {}: one lies in the other)", a.data_dir.display(), b.data_dir.display())
+            } else if a.port == b.port {
+                format!("port {}", a.port)
+            } else {
+                continue;
+            };
+            return Err(Error::Clash { first, second, hostname: a.hostname.clone(), what });
+        }
+    }
+    Ok(())
+}
+
+/// A JSON map with every key it has, also those that stand twice.
+struct Pairs<T>(Vec<(String, T)>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Pairs<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(PairsVisitor(PhantomData))
+    }
+}
+
+struct PairsVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for PairsVisitor<T> {
+    type Value = Pairs<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<T>, A::Error> {
+        let mut pairs = Vec::new();
+        while let Some(pair) = map.next_entry()? {
+            pairs.push(pair);
+        }
+        Ok(Pairs(pairs))
+    }
 }

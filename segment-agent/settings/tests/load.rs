@@ -1,6 +1,7 @@
 //! Settings as a program sees them: precedence, formats, errors, typed values.
 
 #![allow(clippy::unwrap_used)]
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
