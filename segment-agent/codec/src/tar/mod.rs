@@ -5,6 +5,7 @@
 
 mod header;
 mod member;
+mod pax;
 mod reader;
 mod writer;
 
