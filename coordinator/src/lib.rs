@@ -1,0 +1,5 @@
+//! The control plane: the hosts of a cluster, the fan-out of one command over them, and what a person sees of it.
+
+pub mod fanout;
+pub mod host;
+
