@@ -1,7 +1,6 @@
 //! Which storage is meant, from settings as WAL-G names them.
 
 use crate::error::{Error, Result};
-use crate::key;
 use crate::s3::S3Settings;
 use std::path::PathBuf;
 
@@ -19,6 +18,11 @@ pub enum StorageSettings {
         root: PathBuf,
     },
     S3(S3Settings),
+    /// A folder of another storage, which needs no creation (`WALG_STORAGE_PREFIX`).
+    Folder {
+        of: Box<StorageSettings>,
+        folder: String,
+    },
 }
 
 impl StorageSettings {
@@ -26,11 +30,14 @@ impl StorageSettings {
     /// each of which may be written bare, with `WALG_` or with `WALE_`. An empty value counts as not set.
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<StorageSettings> {
         let lookup = |name: &str| lookup(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-        let sub_folder = lookup("WALG_STORAGE_PREFIX").unwrap_or_default();
         for kind in KINDS {
             for name in [format!("WALG_{kind}_PREFIX"), format!("WALE_{kind}_PREFIX")] {
                 if let Some(prefix) = lookup(&name) {
-                    return configure(kind, &name, &prefix, key::folder(&sub_folder), &lookup);
+                    let storage = configure(kind, &name, &prefix, &lookup)?;
+                    return Ok(match lookup("WALG_STORAGE_PREFIX") {
+                        Some(folder) => StorageSettings::Folder { of: Box::new(storage), folder },
+                        None => storage,
+                    });
                 }
             }
         }
@@ -38,14 +45,10 @@ impl StorageSettings {
     }
 }
 
-fn configure(kind: &str, name: &str, prefix: &str, sub_folder: &str, lookup: Lookup<'_>) -> Result<StorageSettings> {
+fn configure(kind: &str, name: &str, prefix: &str, lookup: Lookup<'_>) -> Result<StorageSettings> {
     match kind {
-        "FILE" => Ok(StorageSettings::File { root: file_root(prefix).join(sub_folder) }),
-        "S3" => {
-            let mut settings = S3Settings::from_lookup(name, prefix, lookup)?;
-            settings.folder = key::join(&settings.folder, sub_folder);
-            Ok(StorageSettings::S3(settings))
-        }
+        "FILE" => Ok(StorageSettings::File { root: file_root(prefix) }),
+        "S3" => S3Settings::from_lookup(name, prefix, lookup).map(StorageSettings::S3),
         _ => Err(Error::setting(name, "this kind of storage is not supported; use S3 or FILE")),
     }
 }
@@ -96,11 +99,18 @@ mod tests {
     }
 
     #[test]
+    fn the_storage_prefix_is_a_folder_of_the_storage() {
+        let settings = read(&[("WALG_FILE_PREFIX", "/b"), ("WALG_STORAGE_PREFIX", "/x/y/")]).unwrap();
+        let StorageSettings::Folder { of, folder } = settings else { panic!("{settings:?}") };
+        assert!(matches!(*of, StorageSettings::File { .. }));
+        assert_eq!(folder, "/x/y/");
+    }
+
+    #[test]
     fn file_prefixes() {
-        assert_eq!(root(&[("WALG_FILE_PREFIX", "/backups")]), "/backups/");
-        assert_eq!(root(&[("WALE_FILE_PREFIX", "file://localhost/backups")]), "/backups/");
-        assert_eq!(root(&[("WALG_FILE_PREFIX", "/b"), ("WALG_STORAGE_PREFIX", "/x/y/")]), "/b/x/y");
-        assert_eq!(root(&[("WALG_FILE_PREFIX", "/b"), ("WALG_S3_PREFIX", "")]), "/b/");
+        assert_eq!(root(&[("WALG_FILE_PREFIX", "/backups")]), "/backups");
+        assert_eq!(root(&[("WALE_FILE_PREFIX", "file://localhost/backups")]), "/backups");
+        assert_eq!(root(&[("WALG_FILE_PREFIX", "/b"), ("WALG_S3_PREFIX", "")]), "/b");
         assert!(matches!(read(&[("FILE_PREFIX", "/b")]), Err(Error::NotConfigured)));
     }
 
