@@ -39,10 +39,8 @@ fn main() -> ExitCode {
         Command::Job { directory } => run_detached(directory),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("Error: {error}");
-        if let Some(remedy) = error.remedy() {
-            eprintln!("{remedy}");
-        }
+        let remedy = error.remedy().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+        eprintln!("Error: {error}{remedy}");
         ExitCode::FAILURE
     })
 }

@@ -36,8 +36,12 @@ impl Journal {
     /// A journal without events. Fails if `path` exists: a job runs once.
     pub fn create(path: &Path) -> Result<Self> {
         let file = create_private(path, true).map_err(|source| Error::file("creating", path, source))?;
+        Ok(Self::over(file))
+    }
+
+    fn over(file: File) -> Self {
         let state = State { file, length_bytes: 0, next_number: 0, is_finished: false };
-        Ok(Self { state: Arc::new(Mutex::new(state)), broken: CancellationToken::new() })
+        Self { state: Arc::new(Mutex::new(state)), broken: CancellationToken::new() }
     }
 
     /// Appends an event. One that cannot be written is logged and lost, and unless it is mere progress, the journal is
@@ -87,4 +91,21 @@ impl State {
 pub(super) fn unix_millis() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use formats::ContentId;
+
+    use super::*;
+
+    #[test]
+    fn a_lost_event_breaks_the_journal_and_lost_progress_does_not() {
+        // As good as a full disk: every write fails.
+        let journal = Journal::over(File::open("/dev/null").unwrap());
+        journal.record(Event::Progress { content: ContentId(0), done_bytes: 1, total_bytes: 2 });
+        assert!(!journal.broken().is_cancelled());
+        journal.record(Event::Phase { content: ContentId(0), text: "copying".to_owned() });
+        assert!(journal.broken().is_cancelled());
+    }
 }

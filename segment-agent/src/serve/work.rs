@@ -16,6 +16,7 @@ pub async fn execute(spec: JobSpec, journal: Journal, cancel: CancellationToken)
     };
     match done {
         Ok(()) => Outcome::Done,
+        Err(Error::Cancelled) => Outcome::Cancelled { why: Error::Cancelled.to_string() },
         Err(error) => Outcome::Failed { error: error.report() },
     }
 }

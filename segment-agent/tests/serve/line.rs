@@ -7,7 +7,7 @@ use segment_agent::error::Result;
 use segment_agent::serve::{JobDirectory, StateDirectory, read_message, serve, write_message};
 use tokio::io::{BufReader, DuplexStream, ReadHalf, WriteHalf};
 
-use super::{attach, entry_of};
+use super::{LIMIT, attach, entry_of};
 
 /// The coordinator's end of a connection to `serve` in this process.
 pub struct Line {
@@ -46,7 +46,7 @@ impl Line {
     }
 
     pub async fn next(&mut self) -> Option<Reply> {
-        read_message(&mut self.input).await.unwrap()
+        tokio::time::timeout(LIMIT, read_message(&mut self.input)).await.unwrap().unwrap()
     }
 
     /// The next event; signs of life are passed over.

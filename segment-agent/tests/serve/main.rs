@@ -9,7 +9,7 @@ mod jobs;
 mod line;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use formats::ContentId;
 use formats::wire::{Event, JobId, JobSpec, JournalEntry, Outcome, Reply, Request, Work};
@@ -53,8 +53,13 @@ fn refusal_of(reply: Reply) -> String {
     }
 }
 
+/// No wait of these tests is longer.
+const LIMIT: Duration = Duration::from_secs(60);
+
 async fn until(mut condition: impl FnMut() -> bool) {
+    let begin = Instant::now();
     while !condition() {
+        assert!(begin.elapsed() < LIMIT);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
