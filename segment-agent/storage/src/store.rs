@@ -121,10 +121,8 @@ impl Store {
 
     /// Deletes objects; one that does not exist is no error. When a key is invalid nothing is deleted.
     pub async fn delete(&self, keys: &[String]) -> Result<()> {
-        let full: Vec<String> = keys.iter().map(|key| key::join(&self.prefix, key)).collect();
-        for key in &full {
-            key::check(Operation::Delete, key, &self.watch.locate(key))?;
-        }
+        let full: Result<Vec<String>> = keys.iter().map(|key| self.full_key(Operation::Delete, key)).collect();
+        let full = full?;
         let Some(first) = full.first() else { return Ok(()) };
         self.watch.begin(Operation::Delete, first)?;
         self.watch.backend.delete(&full).await
@@ -177,10 +175,17 @@ impl Store {
     }
 
     fn key(&self, operation: Operation, key: &str) -> Result<String> {
-        let key = key::join(&self.prefix, key);
-        key::check(operation, &key, &self.watch.locate(&key))?;
+        let key = self.full_key(operation, key)?;
         self.watch.begin(operation, &key)?;
         Ok(key)
+    }
+
+    fn full_key(&self, operation: Operation, key: &str) -> Result<String> {
+        let full = key::join(&self.prefix, key);
+        // The key alone as well: an empty one would name the folder.
+        key::check(operation, key, &self.watch.locate(&full))?;
+        key::check(operation, &full, &self.watch.locate(&full))?;
+        Ok(full)
     }
 
     fn folder(&self, folder: &str) -> Result<String> {
