@@ -115,6 +115,11 @@ pub fn install(level: Level, destination: &Destination) -> Result<()> {
     Ok(())
 }
 
+/// True once the logs of this process are installed.
+pub fn is_installed() -> bool {
+    tracing::dispatcher::has_been_set()
+}
+
 fn subscriber(level: Level, destination: &Destination) -> Result<impl Subscriber + Send + Sync + use<>> {
     let (own, other) = level.limits();
     let is_shown = move |metadata: &Metadata<'_>| {

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use formats::ContentId;
 use formats::wire::Outcome;
+use segment_agent::cli::{self, ArchiveCommand, run_archive_command};
 use segment_agent::error::Error;
 use segment_agent::logs;
 use segment_agent::serve::{JobDirectory, StateDirectory, execute, run_job, serve, spawn_detached};
@@ -24,10 +26,44 @@ enum Command {
     /// Run the job of a directory
     #[command(hide = true)]
     Job { directory: PathBuf },
+    /// Archive commands of one segment
+    #[command(subcommand)]
+    Seg(SegmentCommand),
+}
+
+#[derive(Subcommand)]
+enum SegmentCommand {
+    /// Store a WAL file: archive_command
+    WalPush {
+        /// Path of the file (%p)
+        path: PathBuf,
+        #[command(flatten)]
+        segment: Segment,
+    },
+    /// Fetch a WAL file: restore_command; exits with 74 if it is not in the archive
+    WalFetch {
+        /// Name of the file (%f)
+        name: String,
+        /// Where to write it (%p)
+        destination: PathBuf,
+        #[command(flatten)]
+        segment: Segment,
+    },
+}
+
+#[derive(Args)]
+struct Segment {
+    /// Content id of the segment; -1 for the coordinator
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    content_id: i32,
+    /// Settings file; without it, the one that WALG_CONFIG_PATH names
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let (rest, flags) = settings::split_flags(std::env::args_os());
+    let arguments = match Arguments::try_parse_from(rest) {
         Ok(arguments) => arguments,
         Err(error) => {
             let _ = error.print();
@@ -37,18 +73,14 @@ fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Serve => run_serve(),
         Command::Job { directory } => run_detached(directory),
+        Command::Seg(command) => run_segment(command, flags),
     };
-    done.unwrap_or_else(|error| {
-        let remedy = error.remedy().map(|remedy| format!("; {remedy}")).unwrap_or_default();
-        eprintln!("Error: {error}{remedy}");
-        ExitCode::FAILURE
-    })
+    done.unwrap_or_else(|error| cli::report(&error))
 }
 
 fn run_serve() -> Result<ExitCode, Error> {
-    let environment = |name: &str| std::env::var(name).ok();
     logs::install(logs::Level::Normal, &logs::Destination::Stderr)?;
-    let state = StateDirectory::locate(&environment)?;
+    let state = StateDirectory::locate(&|name| std::env::var(name).ok())?;
     let runtime = start(&mut Builder::new_current_thread())?;
     let served = runtime.block_on(serve(tokio::io::stdin(), tokio::io::stdout(), &state, spawn_detached));
     // A thread of the runtime may still be reading stdin.
@@ -66,6 +98,18 @@ fn run_detached(directory: PathBuf) -> Result<ExitCode, Error> {
     // Abandoned work may still run.
     runtime.shutdown_background();
     Ok(if outcome? == Outcome::Done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Without a runtime: the server waits for every single call. `flags`: settings given on the command line.
+fn run_segment(command: SegmentCommand, flags: Vec<(String, String)>) -> Result<ExitCode, Error> {
+    let (segment, command) = match command {
+        SegmentCommand::WalPush { path, segment } => (segment, ArchiveCommand::Push(path)),
+        SegmentCommand::WalFetch { name, destination, segment } => {
+            (segment, ArchiveCommand::Fetch { name, destination })
+        }
+    };
+    let settings = cli::load_settings(segment.config, flags, settings::Kind::Greenplum)?;
+    Ok(run_archive_command(&settings, Some(ContentId(segment.content_id)), &command))
 }
 
 fn start(builder: &mut Builder) -> Result<Runtime, Error> {

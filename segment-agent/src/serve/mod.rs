@@ -15,6 +15,7 @@
 //! ```
 
 mod connection;
+mod execute;
 mod follow;
 mod job;
 mod job_directory;
@@ -23,13 +24,12 @@ mod lines;
 mod spawn;
 mod state_directory;
 mod watch;
-mod work;
 
 pub use connection::serve;
+pub use execute::execute;
 pub use job::run_job;
 pub use job_directory::{JobDirectory, JobOrder};
 pub use journal::Journal;
 pub use lines::{read_message, write_message};
 pub use spawn::spawn_detached;
 pub use state_directory::{StateDirectory, create_private};
-pub use work::execute;
