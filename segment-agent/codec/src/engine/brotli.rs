@@ -27,10 +27,8 @@ impl BrotliCompressor {
 impl Compress for BrotliCompressor {
     fn step(&mut self, input: &[u8], output: &mut [u8], finish: bool) -> Result<Step, Error> {
         let operation = if finish { BrotliOperation::Finish } else { BrotliOperation::Process };
-        let result = self
-            .0
-            .compress(input, output, operation)
-            .map_err(|error| Error::setup("brotli compression", error))?;
+        let result =
+            self.0.compress(input, output, operation).map_err(|error| Error::setup("brotli compression", error))?;
         Ok(Step { read: result.bytes_read, written: result.bytes_written, ended: self.0.is_finished() })
     }
 }
@@ -47,12 +45,7 @@ impl Decompress for BrotliDecompressor {
     const WHAT: &'static str = WHAT;
 
     fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Error> {
-        let result =
-            self.0.decompress(input, output).map_err(|error| Error::corrupt(WHAT, format!("{error:?}")))?;
-        Ok(Step {
-            read: result.bytes_read,
-            written: result.bytes_written,
-            ended: result.info == DecoderInfo::Finished,
-        })
+        let result = self.0.decompress(input, output).map_err(|error| Error::corrupt(WHAT, format!("{error:?}")))?;
+        Ok(Step { read: result.bytes_read, written: result.bytes_written, ended: result.info == DecoderInfo::Finished })
     }
 }

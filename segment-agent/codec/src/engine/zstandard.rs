@@ -22,12 +22,6 @@ impl ZstdCompressor {
         }
         Ok(ZstdCompressor(context))
     }
-
-    /// Bytes of memory the library holds.
-    #[cfg(test)]
-    pub(crate) fn memory_bytes(&self) -> usize {
-        self.0.sizeof()
-    }
 }
 
 impl Compress for ZstdCompressor {
@@ -74,4 +68,22 @@ impl Decompress for ZstdDecompressor {
 
 fn refused(code: ErrorCode) -> Error {
     Error::corrupt(WHAT, get_error_name(code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Compression;
+
+    #[test]
+    fn the_stated_memory_is_enough() {
+        for level in [ZstdLevel::Fastest, ZstdLevel::Default, ZstdLevel::Better, ZstdLevel::Best] {
+            let mut compressor = ZstdCompressor::new(level).unwrap();
+            let mut output = vec![0; 1 << 20];
+            compressor.step(&[7; 100_000], &mut output, false).unwrap();
+            let held = compressor.0.sizeof() + 256 * 1024 + 200 * 1024;
+            let stated = Compression::Zstd(level).encoder_memory_bytes();
+            assert!(held <= stated && stated < 2 * held, "{level:?}: {held} of {stated}");
+        }
+    }
 }

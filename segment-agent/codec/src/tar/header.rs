@@ -107,7 +107,9 @@ fn pax_records(member: &Member) -> BTreeMap<&'static str, Vec<u8>> {
 /// Fills every field but the checksum; what does not fit is cut (text) or zero (numbers).
 fn fill(header: &mut tar::Header, member: &Member) {
     let Some(ustar) = header.as_ustar_mut() else { return };
-    let UstarHeader { name, mode, uid, gid, size, mtime, typeflag, linkname, uname, gname, dev_major, dev_minor, .. } = ustar;
+    let UstarHeader {
+        name, mode, uid, gid, size, mtime, typeflag, linkname, uname, gname, dev_major, dev_minor, ..
+    } = ustar;
     put_text(name, &ascii_only(&member.name));
     put_text(linkname, &ascii_only(link_target(&member.kind)));
     put_text(uname, &ascii_only(member.uname.as_bytes()));
@@ -193,11 +195,8 @@ fn split_name(name: &[u8]) -> Option<(&[u8], &[u8])> {
     if name.len() <= NAME_BYTES || !name.is_ascii() {
         return None;
     }
-    let searched = if name.len() > PREFIX_BYTES + 1 {
-        &name[..PREFIX_BYTES + 1]
-    } else {
-        name.strip_suffix(b"/").unwrap_or(name)
-    };
+    let searched =
+        if name.len() > PREFIX_BYTES + 1 { &name[..PREFIX_BYTES + 1] } else { name.strip_suffix(b"/").unwrap_or(name) };
     let slash = searched.iter().rposition(|&byte| byte == b'/')?;
     let (prefix, suffix) = (&name[..slash], &name[slash + 1..]);
     let fits = !prefix.is_empty() && prefix.len() <= PREFIX_BYTES && !suffix.is_empty() && suffix.len() <= NAME_BYTES;

@@ -53,7 +53,8 @@ impl Overrides {
                     None => (value, false),
                 };
                 let is_negative = whole.starts_with(b"-");
-                self.mtime_secs = parse_number::<i64>(whole)?.map(|s| s.saturating_sub((is_negative && fraction).into()));
+                self.mtime_secs =
+                    parse_number::<i64>(whole)?.map(|s| s.saturating_sub((is_negative && fraction).into()));
             }
             _ if keyword.starts_with(b"GNU.sparse.") => {
                 return Err(Error::Unsupported { what: "an archive member", why: "it is a sparse file".to_owned() });

@@ -96,7 +96,7 @@ impl<R: Read> ArchiveReader<R> {
             };
             let header = tar::Header::from_byte_slice(&block);
             let flag = header.entry_type().as_byte();
-            let size = number("size", header.entry_size())?;
+            let size = unsigned("size", &header.as_old().size)?;
             match flag {
                 b'x' => overrides.add_pax(&self.read_extended(size)?, Scope::Member)?,
                 b'g' => {
@@ -130,6 +130,7 @@ impl<R: Read> ArchiveReader<R> {
             b'5' => Kind::Directory,
             other => Kind::Other(other),
         };
+        let fields = header.as_old();
         let size = if HEADER_ONLY.contains(&flag) { 0 } else { over.size.unwrap_or(size) };
         self.content_left = size;
         self.padding_left = padding(size);
@@ -138,12 +139,13 @@ impl<R: Read> ArchiveReader<R> {
             name,
             kind,
             size,
-            mode: number("mode", header.mode())?,
-            uid: over.uid.map_or_else(|| number("uid", header.uid()), Ok)?,
-            gid: over.gid.map_or_else(|| number("gid", header.gid()), Ok)?,
+            // Only the permission bits and their neighbours count; some programs store the file type here too.
+            mode: (unsigned("mode", &fields.mode)? & 0o7777) as u32,
+            uid: over.uid.map_or_else(|| unsigned("uid", &fields.uid), Ok)?,
+            gid: over.gid.map_or_else(|| unsigned("gid", &fields.gid), Ok)?,
             uname: over.uname.clone().unwrap_or_else(|| text(header.username_bytes())),
             gname: over.gname.clone().unwrap_or_else(|| text(header.groupname_bytes())),
-            mtime_secs: over.mtime_secs.map_or_else(|| number("mtime", header.mtime()).map(|t| t as i64), Ok)?,
+            mtime_secs: over.mtime_secs.map_or_else(|| number("mtime", &fields.mtime), Ok)?,
         })
     }
 
@@ -163,8 +165,8 @@ impl<R: Read> ArchiveReader<R> {
             self.state = State::Ended(zeros >= BLOCK_BYTES as u64);
             return Ok(None);
         }
-        let stored = number("checksum", tar::Header::from_byte_slice(&block).cksum())?;
-        if stored != checksum(&block) {
+        let stored = unsigned("checksum", &tar::Header::from_byte_slice(&block).as_old().cksum)?;
+        if stored != u64::from(checksum(&block)) {
             return Err(Error::corrupt(WHAT, "a header has a wrong checksum"));
         }
         Ok(Some(block))
@@ -211,8 +213,36 @@ impl<R: Read> ArchiveReader<R> {
     }
 }
 
-fn number<T>(field: &str, parsed: io::Result<T>) -> Result<T, Error> {
-    parsed.map_err(|_| Error::corrupt(WHAT, format!("the {field} of a header is not a number")))
+fn unsigned(field: &str, bytes: &[u8]) -> Result<u64, Error> {
+    u64::try_from(number(field, bytes)?).map_err(|_| bad_number(field))
+}
+
+/// A numeric field: octal digits between spaces and zero bytes (none at all count as 0), or, with the highest bit set,
+/// GNU's big-endian binary number.
+fn number(field: &str, bytes: &[u8]) -> Result<i64, Error> {
+    if bytes.first().is_some_and(|first| first & 0x80 != 0) {
+        return binary_number(bytes).ok_or_else(|| bad_number(field));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| bad_number(field))?;
+    let digits = text.trim_start_matches([' ', '\0']).split('\0').next().unwrap_or_default().trim_end_matches(' ');
+    if digits.is_empty() {
+        return Ok(0);
+    }
+    if !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Err(bad_number(field));
+    }
+    i64::from_str_radix(digits, 8).map_err(|_| bad_number(field))
+}
+
+/// Bit 6 of the first byte is the sign, as in two's complement.
+fn binary_number(bytes: &[u8]) -> Option<i64> {
+    let (first, rest) = bytes.split_first()?;
+    let start = if first & 0x40 != 0 { i64::from(*first) - 0x100 } else { i64::from(first & 0x3F) };
+    rest.iter().try_fold(start, |value, &byte| Some(value.checked_mul(256)? + i64::from(byte)))
+}
+
+fn bad_number(field: &str) -> Error {
+    Error::corrupt(WHAT, format!("the {field} of a header is not a number"))
 }
 
 fn until_zero(text: &[u8]) -> &[u8] {
