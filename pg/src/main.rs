@@ -1,1 +1,77 @@
-fn main() {}
+//! `damson-pg`: backups of a single PostgreSQL server, over the same library that backs up the segments of a cluster.
+
+mod arguments;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use segment_agent::cli::{self, ArchiveCommand};
+use segment_agent::error::{Error, Result};
+use settings::{Kind, Settings};
+use tokio_util::sync::CancellationToken;
+
+use crate::arguments::{Arguments, Command};
+
+fn main() -> ExitCode {
+    let (words, flags) = settings::split_flags(std::env::args_os());
+    if let Some(version) = arguments::wal_g_version(&words) {
+        println!("{version}");
+        return ExitCode::SUCCESS;
+    }
+    let arguments = match Arguments::try_parse_from(words) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
+    let settings = match cli::load_settings(arguments.config, flags, Kind::Postgres) {
+        Ok(settings) => settings,
+        Err(error) => return cli::report(&error),
+    };
+    match archive_command(&arguments.command) {
+        Some(command) => cli::run_archive_command(&settings, None, &command),
+        None => run(&settings, arguments.command).map_or_else(|error| cli::report(&error), |()| ExitCode::SUCCESS),
+    }
+}
+
+fn archive_command(command: &Command) -> Option<ArchiveCommand> {
+    match command {
+        Command::WalPush { wal_filepath } => Some(ArchiveCommand::Push(wal_filepath.clone())),
+        Command::WalFetch { wal_name, destination_filename } => {
+            Some(ArchiveCommand::Fetch { name: wal_name.clone(), destination: destination_filename.clone() })
+        }
+        _ => None,
+    }
+}
+
+fn run(settings: &Settings, command: Command) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| Error::file("starting", "the runtime", error))?;
+    runtime.block_on(async {
+        let cancel = CancellationToken::new();
+        let watcher = tokio::spawn(cli::cancel_on_signals(cancel.clone()));
+        let done = carry_out(settings, command, &cancel).await;
+        watcher.abort();
+        done
+    })
+}
+
+async fn carry_out(settings: &Settings, command: Command, cancel: &CancellationToken) -> Result<()> {
+    match command {
+        Command::BackupPush { db_directory, permanent, add_user_data } => {
+            let user_data = cli::user_data(add_user_data.as_deref().or(settings.get("WALG_SENTINEL_USER_DATA")))?;
+            let pushed = cli::push_here(settings, db_directory, permanent, user_data, cancel).await?;
+            tracing::info!("Wrote backup with name {} to storage default", pushed.backup_name);
+        }
+        Command::BackupFetch { destination_directory, backup_name, target_user_data, restore_spec } => {
+            let user_data = target_user_data.as_deref().or(settings.get("WALG_FETCH_TARGET_USER_DATA"));
+            let wanted = cli::wanted(backup_name.as_deref(), user_data)?;
+            let spec: Option<PathBuf> = restore_spec;
+            cli::fetch_here(settings, &wanted, destination_directory, spec.as_deref(), cancel).await?;
+        }
+        Command::WalPush { .. } | Command::WalFetch { .. } => {}
+    }
+    Ok(())
+}

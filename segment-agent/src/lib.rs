@@ -3,5 +3,17 @@
 //! A PostgreSQL server is a segment without a cluster. This library knows nothing of other segments, hosts or SSH; a host's
 //! agent ([`serve`]) runs several segments side by side under one budget of memory and workers.
 
+pub mod backups;
+pub mod bridge;
+pub mod cli;
+pub mod data_dir;
+pub mod error;
+pub mod fetch;
+pub mod logs;
 pub mod monitor;
+pub mod pool;
+pub mod push;
+pub mod repository;
 pub mod serve;
+pub mod wal;
+pub mod work;

@@ -1,0 +1,66 @@
+//! The command line; each command's struct is its manual.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::{ArgAction, Parser, Subcommand};
+
+/// Backs up and restores a PostgreSQL server, in WAL-G's storage format.
+#[derive(Debug, Parser)]
+#[command(name = "damson-pg", version)]
+pub struct Arguments {
+    /// Settings file (YAML, JSON, TOML or env); WALG_CONFIG_PATH is used where this is absent
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Back up the running server's data directory to the storage
+    BackupPush {
+        /// The data directory; must be the one that the server runs on
+        db_directory: PathBuf,
+        /// Never removed by a delete command
+        #[arg(short, long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
+        permanent: bool,
+        /// Any JSON value, stored with the backup
+        #[arg(long, value_name = "JSON")]
+        add_user_data: Option<String>,
+    },
+    /// Restore a backup into a directory
+    BackupFetch {
+        /// Created if it does not exist; must be empty, or hold an unfinished restore of the same backup
+        destination_directory: PathBuf,
+        /// Name of the backup, or LATEST
+        backup_name: Option<String>,
+        /// Choose the backup with this user data
+        #[arg(long, value_name = "JSON")]
+        target_user_data: Option<String>,
+        /// JSON file that puts the tablespaces elsewhere
+        #[arg(long, value_name = "FILE")]
+        restore_spec: Option<PathBuf>,
+    },
+    /// Archive a log file: archive_command = 'damson-pg wal-push %p'
+    WalPush {
+        /// Path of the file
+        wal_filepath: PathBuf,
+    },
+    /// Fetch an archived log file: restore_command = 'damson-pg wal-fetch %f %p'; exit code 74 if there is none
+    WalFetch {
+        /// Name of the file
+        wal_name: String,
+        /// Where to write it; must not exist
+        destination_filename: PathBuf,
+    },
+}
+
+/// What `wal-g --version` prints, if that is what was asked.
+pub fn wal_g_version(words: &[OsString]) -> Option<String> {
+    let [program, flag] = words else { return None };
+    let as_wal_g = Path::new(program).file_name().is_some_and(|name| name == "wal-g");
+    let asked = flag == "--version" || flag == "-v";
+    (as_wal_g && asked).then(|| format!("wal-g version {}\tdamson\tdevel\tPostgreSQL", env!("CARGO_PKG_VERSION")))
+}

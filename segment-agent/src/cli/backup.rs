@@ -1,0 +1,101 @@
+//! Backups of the server on this machine, for the single-server front door.
+
+use std::path::{Path, PathBuf};
+
+use formats::wire::{Event, PushedSegment};
+use formats::{ContentId, TablespaceSpec};
+use settings::Settings;
+use tokio_util::sync::CancellationToken;
+
+use crate::backups::{self, Wanted};
+use crate::error::{Error, Result};
+use crate::fetch::{FetchRequest, Fetched, fetch};
+use crate::monitor::Monitor;
+use crate::push::{PushRequest, push};
+use crate::repository::Repository;
+use crate::work::{connect_options, fetch_pool, part_bytes, push_pool};
+
+/// Full backup of `data_dir` into the root of the configured storage.
+pub async fn push_here(
+    settings: &Settings,
+    data_dir: PathBuf,
+    permanent: bool,
+    user_data: Option<serde_json::Value>,
+    cancel: &CancellationToken,
+) -> Result<PushedSegment> {
+    let repository = Repository::open(settings)?;
+    let control = crate::data_dir::read_control(&data_dir)?;
+    crate::data_dir::refuse_contradictions(settings, &control)?;
+    let request = PushRequest {
+        data_dir,
+        connect: connect_options(settings)?,
+        backup_id: None,
+        user_data,
+        permanent,
+        part_bytes: part_bytes(settings)?,
+        with_names: !settings.bool("WALG_DISABLE_PARTIAL_RESTORE")?,
+    };
+    let pool = push_pool(settings, &repository)?;
+    push(&repository, &request, &pool, &logging_monitor(), cancel).await
+}
+
+/// Restores a backup of the configured storage's root. `restore_spec`: file that names other places for the tablespaces.
+pub async fn fetch_here(
+    settings: &Settings,
+    wanted: &Wanted,
+    destination: PathBuf,
+    restore_spec: Option<&Path>,
+    cancel: &CancellationToken,
+) -> Result<Fetched> {
+    let repository = Repository::open(settings)?;
+    let backup = backups::find(&repository, wanted).await?;
+    let tablespaces = restore_spec.map(read_restore_spec).transpose()?;
+    let durable = !settings.bool("WALG_TAR_DISABLE_FSYNC")?;
+    let request = FetchRequest { backup, destination, tablespaces, durable };
+    let pool = fetch_pool(settings, &repository)?;
+    fetch(&repository, &request, &pool, &logging_monitor(), cancel).await
+}
+
+/// JSON as given on the command line or in a setting.
+pub fn user_data(text: Option<&str>) -> Result<Option<serde_json::Value>> {
+    let parse = |text| {
+        serde_json::from_str(text).map_err(|error| {
+            Error::refused(
+                format!("the user data {text:?} is not JSON: {error}"),
+                r#"quote it for the shell: '{"label":"monday"}'"#,
+            )
+        })
+    };
+    text.map(parse).transpose()
+}
+
+/// The backup that a name or user data asks for: exactly one of the two.
+pub fn wanted(name: Option<&str>, data: Option<&str>) -> Result<Wanted> {
+    match (name, user_data(data)?) {
+        (Some(name), None) => Wanted::parse(name),
+        (None, Some(data)) => Ok(Wanted::WithUserData(data)),
+        (None, None) => Err(Error::refused(
+            "insufficient arguments: no backup is named",
+            "give a name, LATEST or --target-user-data",
+        )),
+        (Some(_), Some(_)) => Err(Error::refused(
+            "incorrect arguments: both a name and user data are given",
+            "give either a name or --target-user-data",
+        )),
+    }
+}
+
+fn read_restore_spec(path: &Path) -> Result<TablespaceSpec> {
+    let text = std::fs::read(path).map_err(|error| Error::file("reading the restore spec", path, error))?;
+    serde_json::from_slice(&text).map_err(|error| {
+        Error::refused(
+            format!("the restore spec {} cannot be read: {error}", path.display()),
+            r#"write it as {"base_prefix":"<data dir>","tablespaces":["<oid>"],"<oid>":{"loc":"<place>","link":"pg_tblspc/<oid>"}}"#,
+        )
+    })
+}
+
+/// Phases and warnings go to the log by themselves.
+fn logging_monitor() -> Monitor {
+    Monitor::new(ContentId::COORDINATOR, std::sync::Arc::new(|_: Event| {}))
+}

@@ -1,0 +1,45 @@
+//! What the front doors share: loading settings, printing errors, exit codes, the archive commands.
+
+mod archive;
+mod backup;
+mod signals;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use settings::{Kind, Request, Settings};
+
+pub use self::archive::{ArchiveCommand, run_archive_command};
+pub use self::backup::{fetch_here, push_here, user_data, wanted};
+pub use self::signals::cancel_on_signals;
+use crate::error::{self, Error, Result};
+use crate::logs;
+
+/// WAL-G's exit code for a log file that is not in the archive; any other failure is 1.
+pub const EXIT_NOT_ARCHIVED: u8 = 74;
+
+/// Loads the settings and installs the log that they ask for. `flags`: settings given on the command line.
+pub fn load_settings(config: Option<PathBuf>, flags: Vec<(String, String)>, kind: Kind) -> Result<Settings> {
+    let request = Request { config, flags, kind };
+    let settings = Settings::load(&request, &|name| std::env::var(name).ok())?;
+    logs::install_from(&|name| settings.get(name).map(str::to_owned))?;
+    for warning in settings.warnings() {
+        tracing::warn!("{warning}");
+    }
+    Ok(settings)
+}
+
+/// Prints an error where it ends a command, with what to do about it, and returns the command's exit code.
+pub fn report(error: &Error) -> ExitCode {
+    if !logs::is_installed() {
+        let _ = logs::install(logs::Level::Normal, &logs::Destination::Stderr);
+    }
+    tracing::error!("{error}");
+    if let Some(remedy) = error.remedy() {
+        tracing::error!("{remedy}");
+    }
+    match error.kind() {
+        error::Kind::NotArchived => ExitCode::from(EXIT_NOT_ARCHIVED),
+        _ => ExitCode::FAILURE,
+    }
+}

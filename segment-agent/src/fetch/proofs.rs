@@ -1,0 +1,68 @@
+//! What a manifest promises, ready to be asked while files are being restored.
+
+use std::collections::HashMap;
+use std::io::Read;
+
+use formats::manifest::{ManifestEntry, read_manifest};
+
+/// The plain content of one file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileProof {
+    pub bytes: u64,
+    pub mode: u32,
+    pub blake3: [u8; 32],
+    /// Index of the object that holds the file, among the names given by [`Proofs::object_name`].
+    pub object: u32,
+}
+
+/// The stored bytes of one object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObjectProof {
+    pub bytes: u64,
+    pub blake3: [u8; 32],
+}
+
+#[derive(Default)]
+pub struct Proofs {
+    /// By path with a leading slash.
+    pub files: HashMap<Box<str>, FileProof>,
+    /// By key inside the backup's folder.
+    pub objects: HashMap<Box<str>, ObjectProof>,
+    holders: Vec<String>,
+}
+
+impl Proofs {
+    /// Reads `manifest.json`.
+    pub fn read(reader: impl Read) -> Result<Self, formats::Error> {
+        let mut proofs = Self::default();
+        let mut holders = HashMap::<String, u32>::new();
+        read_manifest(reader, |entry| match entry {
+            ManifestEntry::File(file) => {
+                let next = u32::try_from(holders.len()).unwrap_or(u32::MAX);
+                let object = *holders.entry(file.object).or_insert(next);
+                let proof = FileProof { bytes: file.size, mode: file.mode, blake3: file.blake3.0, object };
+                proofs.files.insert(rooted(&file.path), proof);
+            }
+            ManifestEntry::Object(object) => {
+                let proof = ObjectProof { bytes: object.size, blake3: object.blake3.0 };
+                proofs.objects.insert(object.name.into(), proof);
+            }
+        })?;
+        let mut names = vec![String::new(); holders.len()];
+        for (name, index) in holders {
+            names[index as usize] = name;
+        }
+        proofs.holders = names;
+        Ok(proofs)
+    }
+
+    /// Name of the object that holds a file.
+    pub fn object_name(&self, proof: &FileProof) -> &str {
+        self.holders.get(proof.object as usize).map_or("", String::as_str)
+    }
+}
+
+/// The path as the manifest's keys are written: with a leading slash.
+pub fn rooted(path: &str) -> Box<str> {
+    if path.starts_with('/') { path.into() } else { format!("/{path}").into() }
+}

@@ -1,0 +1,111 @@
+//! The documents of a finished backup, in the order that keeps the old truth until the new one is whole: metadata, then the
+//! manifest, then the sentinel.
+
+use std::io::BufWriter;
+use std::sync::{Arc, PoisonError};
+
+use bytes::Bytes;
+use formats::ao::AoFilesMetadata;
+use formats::files::DatabasesByNames;
+use formats::pax::PaxFilesMetadata;
+use formats::segment::{ExtendedMetadata, SegmentSentinel};
+use formats::wire::PushedSegment;
+use formats::{DATE_FORMAT, layout};
+
+use super::catalog::Catalog;
+use super::part::Packing;
+use super::{Begun, Ended, PushRequest, on_worker};
+use crate::bridge::ObjectWriter;
+use crate::error::{Error, Result, from_io};
+
+pub async fn store(
+    packing: &Arc<Packing>,
+    request: &PushRequest,
+    begun: &Begun,
+    ended: &Ended,
+    names: DatabasesByNames,
+) -> Result<PushedSegment> {
+    let repository = &packing.repository;
+    let pushed = packing.pushed(request, begun, ended);
+    let sentinel = sentinel(packing, request, begun, ended, &pushed);
+    repository.put_json(&layout::metadata_key(&begun.backup), &metadata(&sentinel)).await?;
+    let manifest = store_files_metadata(packing.clone(), names).await?;
+    repository.put_json(&layout::ao_files_metadata_key(&begun.backup), &AoFilesMetadata::default()).await?;
+    repository.put_json(&layout::pax_files_metadata_key(&begun.backup), &PaxFilesMetadata::default()).await?;
+    repository.store().put(&layout::manifest_key(&begun.backup), Bytes::from(manifest)).await?;
+    if packing.cancel.is_cancelled() {
+        return Err(Error::Cancelled);
+    }
+    repository.put_json(&layout::sentinel_key(&begun.backup), &sentinel).await?;
+    Ok(pushed)
+}
+
+/// Stores files_metadata.json and returns the encoded manifest.
+async fn store_files_metadata(packing: Arc<Packing>, names: DatabasesByNames) -> Result<Vec<u8>> {
+    on_worker(move || {
+        let catalog = {
+            let mut shared = packing.catalog.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *shared, Catalog::new(&packing.backup, &packing.repository.cipher)?)
+        };
+        let key = layout::files_metadata_key(&packing.backup);
+        let object = ObjectWriter::start(&packing.driver, &packing.cancel, packing.repository.store(), &key)?;
+        let broken = |error| from_io(error, |error| Error::damaged(&key, error));
+        let (out, manifest) = catalog.finish(BufWriter::with_capacity(1 << 20, object), &names).map_err(broken)?;
+        out.into_inner().map_err(|error| broken(error.into_error()))?.finish()?;
+        Ok(manifest)
+    })
+    .await
+}
+
+fn sentinel(
+    packing: &Packing,
+    request: &PushRequest,
+    begun: &Begun,
+    ended: &Ended,
+    pushed: &PushedSegment,
+) -> SegmentSentinel {
+    let tablespaces = &packing.queue.tablespaces;
+    let user_data = request.user_data.clone().or_else(|| request.backup_id.as_ref().map(|id| id.user_data()));
+    SegmentSentinel {
+        start_lsn: Some(begun.started.start_lsn),
+        pg_version: begun.version_num,
+        finish_lsn: Some(ended.stopped.finish_lsn),
+        system_identifier: begun.system_identifier,
+        uncompressed_size: pushed.uncompressed_bytes,
+        compressed_size: pushed.compressed_bytes,
+        data_catalog_size: pushed.data_catalog_bytes,
+        tablespaces: (!tablespaces.tablespaces.is_empty()).then(|| tablespaces.clone()),
+        user_data,
+        version: SegmentSentinel::VERSION,
+        start_time: begun.start_time,
+        finish_time: ended.finish_time,
+        date_format: DATE_FORMAT.to_owned(),
+        hostname: hostname(),
+        data_dir: request.data_dir.to_string_lossy().into_owned(),
+        is_permanent: request.permanent,
+        ..SegmentSentinel::default()
+    }
+}
+
+fn metadata(sentinel: &SegmentSentinel) -> ExtendedMetadata {
+    ExtendedMetadata {
+        start_time: sentinel.start_time,
+        finish_time: sentinel.finish_time,
+        date_format: sentinel.date_format.clone(),
+        hostname: sentinel.hostname.clone(),
+        data_dir: sentinel.data_dir.clone(),
+        pg_version: sentinel.pg_version,
+        start_lsn: sentinel.start_lsn.unwrap_or_default(),
+        finish_lsn: sentinel.finish_lsn.unwrap_or_default(),
+        is_permanent: sentinel.is_permanent,
+        system_identifier: sentinel.system_identifier,
+        uncompressed_size: sentinel.uncompressed_size,
+        compressed_size: sentinel.compressed_size,
+        user_data: sentinel.user_data.clone(),
+    }
+}
+
+/// Name of this host, empty where the system cannot tell.
+pub fn hostname() -> String {
+    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default()
+}

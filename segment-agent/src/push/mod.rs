@@ -1,0 +1,303 @@
+//! Full backup of one data directory.
+//!
+//! Order of what is stored: archive parts, `pg_control`, (the server leaves backup mode,) `backup_label`, metadata.json,
+//! files_metadata.json, ao_files_metadata.json, pax_files_metadata.json, the manifest, and the sentinel last. A crash at any
+//! point leaves no backup, or the whole one. What an unfinished push stored is removed when it fails.
+
+mod catalog;
+mod documents;
+mod names;
+mod owners;
+mod part;
+mod queue;
+mod walk;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use codec::tar::Member;
+use formats::wire::PushedSegment;
+use formats::{BackupId, BackupName, Timestamp, layout};
+use pgclient::{ConnectOptions, Server, StartedBackup, StoppedBackup};
+use pgdata::{ControlFile, Lsn, SystemIdentifier, TimelineId};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use self::catalog::Catalog;
+use self::part::{Packing, Part};
+use self::queue::Queue;
+use crate::bridge::Driver;
+use crate::data_dir;
+use crate::error::{Error, Result};
+use crate::monitor::Monitor;
+use crate::pool::Pool;
+use crate::repository::Repository;
+
+/// How often the session that holds the backup open is tried.
+const ALIVE_CHECK: Duration = Duration::from_secs(10);
+
+/// What to back up, and what to note about it.
+pub struct PushRequest {
+    pub data_dir: PathBuf,
+    pub connect: ConnectOptions,
+    /// Links a segment's backup to the cluster's.
+    pub backup_id: Option<BackupId>,
+    /// Stored with the backup; for a segment of a cluster it is made from `backup_id`.
+    pub user_data: Option<serde_json::Value>,
+    pub permanent: bool,
+    /// Payload after which a part is closed.
+    pub part_bytes: u64,
+    /// Collect names of tables, which partial restores need.
+    pub with_names: bool,
+}
+
+/// What is known once the server is in backup mode.
+struct Begun {
+    backup: BackupName,
+    started: StartedBackup,
+    timeline: TimelineId,
+    start_time: Timestamp,
+    control: ControlFile,
+    version_num: u32,
+    system_identifier: Option<SystemIdentifier>,
+}
+
+/// What is known once the server has left it.
+struct Ended {
+    stopped: StoppedBackup,
+    finish_time: Timestamp,
+}
+
+/// Backs up `request.data_dir` into `repository`. On failure or cancellation the server has left backup mode and nothing of
+/// the backup is left in the storage, as far as both can still be reached.
+pub async fn push(
+    repository: &Repository,
+    request: &PushRequest,
+    pool: &Pool,
+    monitor: &Monitor,
+    cancel: &CancellationToken,
+) -> Result<PushedSegment> {
+    let server = Server::connect_segment(&request.connect).await?;
+    data_dir::must_belong_to(&request.data_dir, &server).await?;
+    monitor.phase("starting the backup");
+    let begun = tokio::select! {
+        begun = begin(repository, request, &server) => begun,
+        () = cancel.cancelled() => Err(Error::Cancelled),
+    };
+    let begun = match begun {
+        Ok(begun) => begun,
+        Err(error) => {
+            leave_backup_mode(&server, monitor).await;
+            return Err(error);
+        }
+    };
+    match carry_out(repository, request, &server, &begun, pool, monitor, cancel).await {
+        Ok(pushed) => Ok(pushed),
+        Err(error) => {
+            leave_backup_mode(&server, monitor).await;
+            discard(repository, &begun.backup, monitor).await;
+            Err(error)
+        }
+    }
+}
+
+async fn begin(repository: &Repository, request: &PushRequest, server: &Server) -> Result<Begun> {
+    let control = data_dir::read_control(&request.data_dir)?;
+    let start_time = now();
+    let system_identifier = server.system_identifier().await?;
+    let started = server.start_backup(&format!("damson {}", start_time)).await?;
+    let timeline = server.timeline().await?;
+    let size = control.wal_segment_size;
+    let backup = match &started.wal_file_name {
+        Some(name) => BackupName::new(format!("base_{name}"))
+            .map_err(|error| Error::refused(error.to_string(), "the server named a WAL file that is none"))?,
+        None => layout::segment_backup_name(size.name_of(timeline, Lsn(started.start_lsn.0.saturating_sub(1))), size),
+    };
+    refuse_existing(repository, &backup).await?;
+    Ok(Begun { backup, started, timeline, start_time, control, version_num: server.version_num(), system_identifier })
+}
+
+/// A name is used once. Parts of an unfinished push of that name are removed: a restore takes every part that it finds.
+async fn refuse_existing(repository: &Repository, backup: &BackupName) -> Result<()> {
+    if repository.store().head(&layout::sentinel_key(backup)).await?.is_some() {
+        let what = format!("a backup named {backup} exists already in {}", repository.store().describe());
+        return Err(Error::refused(
+            what,
+            "the storage holds backups of another server under this prefix; give each server its own prefix",
+        ));
+    }
+    remove_folder(repository, backup).await
+}
+
+async fn carry_out(
+    repository: &Repository,
+    request: &PushRequest,
+    server: &Server,
+    begun: &Begun,
+    pool: &Pool,
+    monitor: &Monitor,
+    cancel: &CancellationToken,
+) -> Result<PushedSegment> {
+    monitor.phase("copying");
+    let packing = Arc::new(survey(repository, request, begun, pool, monitor, cancel).await?);
+    pack(&packing, server).await?;
+    store_control_file(packing.clone(), request.data_dir.clone()).await?;
+    monitor.phase("ending the backup");
+    let stopped = tokio::select! {
+        stopped = server.stop_backup(false) => stopped?,
+        () = cancel.cancelled() => return Err(Error::Cancelled),
+    };
+    monitor.flush();
+    let names =
+        if request.with_names { names::collect(&request.connect, server, monitor).await } else { Default::default() };
+    let ended = Ended { stopped, finish_time: now() };
+    store_label(packing.clone(), &ended.stopped).await?;
+    documents::store(&packing, request, begun, &ended, names).await
+}
+
+async fn survey(
+    repository: &Repository,
+    request: &PushRequest,
+    begun: &Begun,
+    pool: &Pool,
+    monitor: &Monitor,
+    cancel: &CancellationToken,
+) -> Result<Packing> {
+    let data_dir = request.data_dir.clone();
+    let queue = on_worker(move || Queue::survey(&data_dir)).await?;
+    monitor.set_total(queue.total_bytes);
+    Ok(Packing {
+        repository: repository.clone(),
+        driver: Driver::current(repository.store()),
+        cancel: cancel.child_token(),
+        pool: pool.clone(),
+        monitor: monitor.clone(),
+        backup: begun.backup.clone(),
+        threshold_bytes: request.part_bytes,
+        catalog: Mutex::new(Catalog::new(&begun.backup, &repository.cipher)?),
+        queue,
+        next_part: AtomicU32::new(1),
+        uncompressed_bytes: AtomicU64::new(0),
+        compressed_bytes: AtomicU64::new(0),
+    })
+}
+
+/// Runs the workers to the end. The first failure stops the others; so does a lost session, without which the server is no
+/// longer in backup mode.
+async fn pack(packing: &Arc<Packing>, server: &Server) -> Result<()> {
+    let mut workers = JoinSet::new();
+    for _ in 0..packing.pool.workers() {
+        let packing = packing.clone();
+        workers.spawn_blocking(move || packing.run_worker());
+    }
+    let mut alive = tokio::time::interval(ALIVE_CHECK);
+    let mut failure = None;
+    loop {
+        let outcome = tokio::select! {
+            joined = workers.join_next() => match joined {
+                None => break,
+                Some(Ok(result)) => result,
+                Some(Err(error)) => Err(worker_died(error)),
+            },
+            _ = alive.tick() => server.ping().await.map_err(Error::from),
+        };
+        if let Err(error) = outcome {
+            packing.cancel.cancel();
+            if failure.is_none() || matches!(failure, Some(Error::Cancelled)) {
+                failure = Some(error);
+            }
+        }
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+async fn store_control_file(packing: Arc<Packing>, data_dir: PathBuf) -> Result<()> {
+    on_worker(move || {
+        let path = data_dir.join(walk::CONTROL_FILE.trim_start_matches('/'));
+        let metadata = std::fs::symlink_metadata(&path).map_err(|error| Error::file("reading", &path, error))?;
+        let entry = walk::Entry { name: walk::CONTROL_FILE.to_owned(), path, metadata, link_target: None };
+        let _permit = packing.pool.acquire(&packing.cancel)?;
+        let mut part = Part::create(&packing, &packing.repository.compression.file_name("pg_control.tar"))?;
+        part.add(entry, &mut vec![0; 1 << 16], &mut owners::Owners::default())?;
+        part.close_unlisted()
+    })
+    .await
+}
+
+/// The label that the server hands out when it leaves backup mode; servers with the exclusive mode alone keep it as a file in
+/// the data directory, where the walk has found it.
+async fn store_label(packing: Arc<Packing>, stopped: &StoppedBackup) -> Result<()> {
+    let Some(label) = stopped.label.clone() else { return Ok(()) };
+    let map = stopped.tablespace_map.clone().unwrap_or_default();
+    on_worker(move || {
+        let _permit = packing.pool.acquire(&packing.cancel)?;
+        let mut part = Part::create(&packing, &packing.repository.compression.file_name("backup_label.tar"))?;
+        for (name, content) in [("backup_label", label), ("tablespace_map", map)] {
+            part.add_bytes(&Member::file(name, content.len() as u64), content.as_bytes())?;
+        }
+        part.close()
+    })
+    .await
+}
+
+/// Best effort, for the failure that brought us here is what counts.
+async fn leave_backup_mode(server: &Server, monitor: &Monitor) {
+    if let Err(error) = server.leave_backup_mode().await {
+        monitor.warn(format!(
+            "the server could not be told to leave backup mode; it does so when the session ends: {error}"
+        ));
+    }
+}
+
+async fn discard(repository: &Repository, backup: &BackupName, monitor: &Monitor) {
+    if let Err(error) = remove_folder(repository, backup).await {
+        monitor.warn(format!("what the unfinished backup {backup} had stored could not be removed: {error}"));
+    }
+}
+
+async fn remove_folder(repository: &Repository, backup: &BackupName) -> Result<()> {
+    let leftovers = repository.store().list(&layout::backup_folder(backup)).await?;
+    let keys: Vec<_> = leftovers.into_iter().map(|object| object.key).collect();
+    if !keys.is_empty() {
+        repository.store().delete(&keys).await?;
+    }
+    Ok(())
+}
+
+/// UTC, rounded up to microseconds as WAL-G does.
+fn now() -> Timestamp {
+    Timestamp(chrono::Utc::now().fixed_offset()).rounded_up_to_micros()
+}
+
+/// Runs blocking work beside the runtime's own threads.
+async fn on_worker<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(worker_died(error)))
+}
+
+fn worker_died(error: tokio::task::JoinError) -> Error {
+    Error::refused(format!("a worker ended unexpectedly: {error}"), "this is a defect of the program; please report it")
+}
+
+impl Packing {
+    fn pushed(&self, request: &PushRequest, begun: &Begun, ended: &Ended) -> PushedSegment {
+        PushedSegment {
+            backup_id: request.backup_id.clone().unwrap_or_else(|| BackupId::new("")),
+            backup_name: begun.backup.clone(),
+            timeline: begun.timeline,
+            start_lsn: begun.started.start_lsn,
+            finish_lsn: ended.stopped.finish_lsn,
+            segment_size_bytes: begun.control.wal_segment_size.bytes(),
+            system_identifier: begun.system_identifier,
+            uncompressed_bytes: as_i64(self.uncompressed_bytes.load(Ordering::Relaxed)),
+            compressed_bytes: as_i64(self.compressed_bytes.load(Ordering::Relaxed)),
+            data_catalog_bytes: as_i64(self.queue.catalog_bytes),
+            files: self.catalog.lock().unwrap_or_else(PoisonError::into_inner).file_count(),
+        }
+    }
+}
+
+fn as_i64(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,115 @@
+//! Fetching one log file.
+//!
+//! The file appears under its name only once it is complete and checked. It is not flushed: the server flushes what it keeps.
+
+use std::fs::OpenOptions;
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use codec::{Codec, Decoder, READ_ORDER};
+use formats::layout;
+use pgdata::{SegmentSize, WalFileName};
+use storage::ErrorKind;
+use tokio_util::sync::CancellationToken;
+
+use super::CHUNK_BYTES;
+use crate::bridge::{Driver, ObjectSource};
+use crate::error::{Error, Result, from_io};
+use crate::repository::Repository;
+
+/// Writes archived file `name` to `destination`, which must not exist. [`Error::NotArchived`] if there is none.
+pub fn fetch(repository: &Repository, driver: &Driver, name: &str, destination: &Path) -> Result<()> {
+    if destination.symlink_metadata().is_ok() {
+        let error = std::io::ErrorKind::AlreadyExists.into();
+        return Err(Error::file("creating", destination, error));
+    }
+    for codec in read_order(repository) {
+        let key = layout::wal_key(name, codec.extension());
+        match ObjectSource::open(driver, &CancellationToken::new(), repository.store(), &key) {
+            Err(Error::Storage(error)) if error.kind() == ErrorKind::NotFound => continue,
+            source => return receive(repository, &key, codec, source?, name, destination),
+        }
+    }
+    Err(not_archived(repository, name))
+}
+
+/// The object that holds archived file `name`, if there is one.
+pub fn find(repository: &Repository, driver: &Driver, name: &str) -> Result<Option<(String, Codec)>> {
+    for codec in read_order(repository) {
+        let key = layout::wal_key(name, codec.extension());
+        if driver.wait(repository.store().head(&key))?.is_some() {
+            return Ok(Some((key, codec)));
+        }
+    }
+    Ok(None)
+}
+
+/// The codec in force first: after a change of codecs the newer object is the one that counts.
+pub(super) fn read_order(repository: &Repository) -> impl Iterator<Item = Codec> {
+    let first = repository.compression.codec();
+    std::iter::once(first).chain(READ_ORDER.into_iter().filter(move |codec| *codec != first))
+}
+
+fn not_archived(repository: &Repository, name: &str) -> Error {
+    Error::NotArchived { name: name.to_owned(), storage: repository.store().describe() }
+}
+
+fn receive(
+    repository: &Repository,
+    key: &str,
+    codec: Codec,
+    source: ObjectSource,
+    name: &str,
+    destination: &Path,
+) -> Result<()> {
+    let temporary = temporary_path(destination);
+    let outcome = write_out(repository, key, codec, source, name, &temporary);
+    let renamed = outcome.and_then(|()| {
+        std::fs::rename(&temporary, destination).map_err(|error| Error::file("creating", destination, error))
+    });
+    if renamed.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    renamed
+}
+
+fn write_out(
+    repository: &Repository,
+    key: &str,
+    codec: Codec,
+    source: ObjectSource,
+    name: &str,
+    path: &Path,
+) -> Result<()> {
+    let broken = |error: std::io::Error| from_io(error, |error| Error::damaged(key, error));
+    let fail = |error| Error::file("writing", path, error);
+    let mut decoder = Decoder::new(codec, &repository.cipher, source).map_err(|error| broken(error.into()))?;
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(fail)?;
+    let mut buffer = vec![0; CHUNK_BYTES];
+    let mut bytes = 0;
+    loop {
+        let count = decoder.read(&mut buffer).map_err(broken)?;
+        if count == 0 {
+            break;
+        }
+        file.write_all(&buffer[..count]).map_err(fail)?;
+        bytes += count as u64;
+    }
+    refuse_cut_segment(key, codec, name, bytes)
+}
+
+/// Codecs without a checksum cannot tell that an object was cut; the size of a log segment can.
+fn refuse_cut_segment(key: &str, codec: Codec, name: &str, bytes: u64) -> Result<()> {
+    let unchecked = matches!(codec, Codec::None | Codec::Brotli);
+    if unchecked && matches!(WalFileName::classify(name), WalFileName::Segment { .. }) {
+        SegmentSize::new(bytes).map_err(|error| Error::damaged(key, error))?;
+    }
+    Ok(())
+}
+
+fn temporary_path(destination: &Path) -> PathBuf {
+    let mut name = destination.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".damson-{}", std::process::id()));
+    destination.with_file_name(name)
+}

@@ -1,0 +1,15 @@
+//! The archive of write-ahead log files: storing one, fetching one, and telling whether a range is complete.
+//!
+//! Files of every kind (segments, `.partial`, `.backup`, `.history`) are stored under their own name. Nothing here needs a
+//! runtime where the storage is local, for an archive command is started once per file.
+
+mod archived;
+mod fetch;
+mod push;
+
+pub use archived::{Range, missing};
+pub use fetch::fetch;
+pub use push::{PushOptions, Pushed, push};
+
+/// Bytes handled at once.
+const CHUNK_BYTES: usize = 1 << 20;

@@ -1,0 +1,178 @@
+//! The work of a job: one command, carried out for all segments of this host side by side.
+//!
+//! The segments share one pool of workers, so the host's memory and CPU are bounded whatever their number. The first failure
+//! stops the others.
+
+mod check;
+mod prepare;
+mod resources;
+
+use std::sync::Arc;
+
+use formats::wire::{Event, JobSpec, RecoverySettings, SegmentResult, SegmentTarget, Work};
+use formats::{BackupId, BackupName};
+use futures::future::join_all;
+use pgclient::{ConnectOptions, Server};
+use settings::Settings;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, Result};
+use crate::fetch::{FetchRequest, fetch};
+use crate::monitor::{Monitor, Sink};
+use crate::pool::Pool;
+use crate::push::{PushRequest, push};
+use crate::repository::Repository;
+
+pub use self::resources::{connect_options, fetch_pool, part_bytes, push_pool};
+
+/// What every segment of a job shares.
+struct Shared {
+    settings: Settings,
+    repository: Repository,
+    pool: Pool,
+    cancel: CancellationToken,
+}
+
+/// The part of the work that concerns one segment.
+enum Task {
+    Check,
+    Push { id: BackupId, permanent: bool },
+    SwitchWal,
+    LeaveBackupMode,
+    Unpack { backup: BackupName },
+    Prepare { recovery: RecoverySettings, pg_hba: String },
+}
+
+/// Does what `spec` asks for. Every segment ends with a `SegmentDone` or a `SegmentFailed`.
+pub async fn carry_out(spec: &JobSpec, settings: Settings, sink: Sink, cancel: &CancellationToken) -> Result<()> {
+    let repository = Repository::open(&settings)?;
+    let pool = match spec.work {
+        Work::Unpack { .. } => fetch_pool(&settings, &repository)?,
+        _ => push_pool(&settings, &repository)?,
+    };
+    let shared = Arc::new(Shared { settings, repository, pool, cancel: cancel.child_token() });
+    let tasks = tasks(&spec.work, spec.segments.len())?;
+    let running = spec
+        .segments
+        .iter()
+        .zip(tasks)
+        .map(|(target, task)| tokio::spawn(run_segment(shared.clone(), target.clone(), task, sink.clone())));
+    let mut failure = None;
+    for joined in join_all(running).await {
+        let outcome = joined.unwrap_or_else(|error| {
+            Err(Error::refused(
+                format!("the work on a segment ended unexpectedly: {error}"),
+                "this is a defect of the program; please report it",
+            ))
+        });
+        if let Err(error) = outcome {
+            if failure.is_none() || matches!(failure, Some(Error::Cancelled)) {
+                failure = Some(error);
+            }
+        }
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+/// One task per segment, in the order of the segments.
+fn tasks(work: &Work, segments: usize) -> Result<Vec<Task>> {
+    let tasks: Vec<Task> = match work {
+        Work::Check => (0..segments).map(|_| Task::Check).collect(),
+        Work::SwitchWal => (0..segments).map(|_| Task::SwitchWal).collect(),
+        Work::LeaveBackupMode => (0..segments).map(|_| Task::LeaveBackupMode).collect(),
+        Work::Push { ids, permanent } => {
+            ids.iter().map(|id| Task::Push { id: id.clone(), permanent: *permanent }).collect()
+        }
+        Work::Unpack { sources } => sources.iter().map(|backup| Task::Unpack { backup: backup.clone() }).collect(),
+        Work::Prepare { recovery, pg_hba } => {
+            (0..segments).map(|_| Task::Prepare { recovery: recovery.clone(), pg_hba: pg_hba.clone() }).collect()
+        }
+    };
+    if tasks.len() == segments {
+        return Ok(tasks);
+    }
+    let what = format!("the job names {segments} segments but has work for {}", tasks.len());
+    Err(Error::refused(what, "this is a defect of the coordinator; please report it"))
+}
+
+async fn run_segment(shared: Arc<Shared>, target: SegmentTarget, task: Task, sink: Sink) -> Result<()> {
+    let monitor = Monitor::new(target.content, sink.clone());
+    match run_task(&shared, &target, task, &monitor).await {
+        Ok(result) => {
+            sink(Event::SegmentDone { content: target.content, result });
+            Ok(())
+        }
+        Err(error) => {
+            shared.cancel.cancel();
+            sink(Event::SegmentFailed { content: target.content, error: error.report() });
+            Err(error)
+        }
+    }
+}
+
+async fn run_task(shared: &Shared, target: &SegmentTarget, task: Task, monitor: &Monitor) -> Result<SegmentResult> {
+    let connect = || connect_options(&shared.settings).map(|options| options.with_port(target.port));
+    match task {
+        Task::Check => {
+            check::check(&shared.settings, &shared.repository.segment(target.content), target, connect()?, monitor)
+                .await
+        }
+        Task::Push { id, permanent } => run_push(shared, target, connect()?, id, permanent, monitor).await,
+        Task::SwitchWal => switch_wal(connect()?).await,
+        Task::LeaveBackupMode => {
+            let server = Server::connect_segment(&connect()?).await?;
+            if server.is_in_backup().await? {
+                server.leave_backup_mode().await?;
+            }
+            Ok(SegmentResult::LeftBackupMode)
+        }
+        Task::Unpack { backup } => run_fetch(shared, target, backup, monitor).await,
+        Task::Prepare { recovery, pg_hba } => {
+            prepare::prepare(&shared.settings, target, &recovery, &pg_hba)?;
+            Ok(SegmentResult::Prepared)
+        }
+    }
+}
+
+async fn run_push(
+    shared: &Shared,
+    target: &SegmentTarget,
+    connect: ConnectOptions,
+    id: BackupId,
+    permanent: bool,
+    monitor: &Monitor,
+) -> Result<SegmentResult> {
+    let control = crate::data_dir::read_control(&target.data_dir)?;
+    crate::data_dir::refuse_contradictions(&shared.settings, &control)?;
+    let request = PushRequest {
+        data_dir: target.data_dir.clone(),
+        connect,
+        backup_id: Some(id),
+        user_data: None,
+        permanent,
+        part_bytes: part_bytes(&shared.settings)?,
+        with_names: !shared.settings.bool("WALG_DISABLE_PARTIAL_RESTORE")?,
+    };
+    let repository = shared.repository.segment(target.content);
+    let pushed = push(&repository, &request, &shared.pool, monitor, &shared.cancel).await?;
+    Ok(SegmentResult::Pushed(pushed))
+}
+
+async fn run_fetch(
+    shared: &Shared,
+    target: &SegmentTarget,
+    backup: BackupName,
+    monitor: &Monitor,
+) -> Result<SegmentResult> {
+    let durable = !shared.settings.bool("WALG_TAR_DISABLE_FSYNC")?;
+    let request = FetchRequest { backup, destination: target.data_dir.clone(), tablespaces: None, durable };
+    let repository = shared.repository.segment(target.content);
+    let fetched = fetch(&repository, &request, &shared.pool, monitor, &shared.cancel).await?;
+    Ok(SegmentResult::Unpacked { files: fetched.files, bytes: fetched.bytes, kept_files: fetched.kept_files })
+}
+
+async fn switch_wal(connect: ConnectOptions) -> Result<SegmentResult> {
+    let server = Server::connect_segment(&connect).await?;
+    let switched = server.switch_wal().await?;
+    Ok(SegmentResult::Switched { timeline: switched.timeline, lsn: switched.lsn })
+}

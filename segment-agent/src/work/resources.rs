@@ -1,0 +1,66 @@
+//! What the settings allow: connections, workers, memory, part sizes.
+
+use pgclient::ConnectOptions;
+use settings::Settings;
+
+use crate::error::{Error, Result};
+use crate::pool::Pool;
+use crate::repository::Repository;
+
+/// Memory that all segments of a host may use together, unless DAMSON_MEMORY_BUDGET says otherwise.
+const DEFAULT_BUDGET: u64 = 64 << 20;
+
+/// WALG_TAR_SIZE_THRESHOLD, unless set.
+const DEFAULT_PART_BYTES: u64 = (1 << 30) - 1;
+
+/// Memory of a decoder: two blocks of the largest legal size.
+const DECODER_BYTES: u64 = 9 << 20;
+
+/// libpq's environment, with the settings in front of it.
+pub fn connect_options(settings: &Settings) -> Result<ConnectOptions> {
+    let options = ConnectOptions::from_lookup(&|name| settings.get(name).map(str::to_owned))?;
+    Ok(match settings.duration("DAMSON_CONNECT_TIMEOUT")? {
+        Some(timeout) => options.with_connect_timeout(timeout),
+        None => options,
+    })
+}
+
+/// Workers that compress. WALG_UPLOAD_DISK_CONCURRENCY, where it is set, says how many; the budget may say fewer.
+pub fn push_pool(settings: &Settings, repository: &Repository) -> Result<Pool> {
+    let encoder = repository.compression.encoder_memory_bytes() as u64;
+    limited(
+        Pool::for_budget(budget(settings)?, encoder, repository.upload_memory_bytes()),
+        settings,
+        "WALG_UPLOAD_DISK_CONCURRENCY",
+    )
+}
+
+/// Workers that unpack. WALG_DOWNLOAD_CONCURRENCY, where it is set, says how many at most.
+pub fn fetch_pool(settings: &Settings, repository: &Repository) -> Result<Pool> {
+    limited(
+        Pool::for_budget(budget(settings)?, DECODER_BYTES, repository.download_memory_bytes()),
+        settings,
+        "WALG_DOWNLOAD_CONCURRENCY",
+    )
+}
+
+fn limited(pool: Pool, settings: &Settings, name: &str) -> Result<Pool> {
+    if !settings.explicit(name) {
+        return Ok(pool);
+    }
+    Ok(Pool::with_workers(settings.concurrency(name, pool.workers())?.min(pool.affordable())))
+}
+
+/// Payload after which a part is closed.
+pub fn part_bytes(settings: &Settings) -> Result<u64> {
+    match settings.int("WALG_TAR_SIZE_THRESHOLD")? {
+        None => Ok(DEFAULT_PART_BYTES),
+        Some(bytes) => u64::try_from(bytes).map_err(|_| {
+            Error::refused(format!("WALG_TAR_SIZE_THRESHOLD is {bytes}"), "set it to a number of bytes above 0")
+        }),
+    }
+}
+
+fn budget(settings: &Settings) -> Result<u64> {
+    Ok(settings.bytes("DAMSON_MEMORY_BUDGET")?.unwrap_or(DEFAULT_BUDGET))
+}
