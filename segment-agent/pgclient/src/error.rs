@@ -9,7 +9,7 @@ pub enum ErrorKind {
     Invalid,
     /// The server does not answer, or not in time.
     Unreachable,
-    /// The server refuses this user, database or kind of connection.
+    /// The server refuses this user, password, database or kind of connection.
     Denied,
     /// The connection broke after it was made: the session and its backup mode are gone.
     Lost,
@@ -27,7 +27,7 @@ pub enum Error {
     #[error("cannot connect to {address} as user {user}, database {database}: {reason}")]
     Unreachable { address: String, user: String, database: String, reason: String },
     #[error("cannot connect to {address} as user {user}, database {database}: {reason}")]
-    Denied { address: String, user: String, database: String, reason: String, sqlstate: Option<String> },
+    Denied { address: String, user: String, database: String, reason: String, sqlstate: String },
     #[error("cannot connect to {address}: no answer within {} s", after.as_secs_f64())]
     ConnectTimeout { address: String, after: Duration },
     #[error("{what} on {address}: the connection was lost: {reason}")]
@@ -38,7 +38,9 @@ pub enum Error {
     Unexpected { what: String, address: String, detail: String },
     #[error("{what} on {address}: not possible on server version {version}: {reason}")]
     Unsupported { what: String, address: String, version: u32, reason: String },
-    #[error("another backup of the cluster behind {address} is running: its lock is already taken; wait for it or end it")]
+    #[error(
+        "another backup of the cluster behind {address} is running: its lock is already taken; wait for it or end it"
+    )]
     BackupLockTaken { address: String },
 }
 
@@ -47,6 +49,10 @@ impl Error {
         match self {
             Error::Invalid { .. } => ErrorKind::Invalid,
             Error::Unreachable { .. } | Error::ConnectTimeout { .. } => ErrorKind::Unreachable,
+            // Starting up, shutting down, too many connections: it may serve later.
+            Error::Denied { sqlstate, .. } if ["57P01", "57P02", "57P03", "53300"].contains(&sqlstate.as_str()) => {
+                ErrorKind::Unreachable
+            }
             Error::Denied { .. } => ErrorKind::Denied,
             Error::Lost { .. } => ErrorKind::Lost,
             Error::Query { .. } | Error::Unexpected { .. } | Error::Unsupported { .. } => ErrorKind::Query,

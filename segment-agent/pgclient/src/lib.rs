@@ -16,11 +16,12 @@ mod quote;
 mod server;
 mod service;
 mod tls;
+mod verify;
 mod wal;
 
 pub use backup::{StartedBackup, StoppedBackup};
 pub use capabilities::{BackupFunctions, Capabilities, WalFunctions};
-pub use catalog::{Archiving, Database, Relation};
+pub use catalog::{ArchiveFailure, Archiving, Database, Relation};
 pub use error::{Error, ErrorKind};
 pub use options::{ConnectOptions, Host, TargetSession, UtilityMode};
 pub use quote::{quote_identifier, quote_literal};
