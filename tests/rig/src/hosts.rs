@@ -156,16 +156,23 @@ impl Host {
         end_all(&connections);
     }
 
-    /// Ends the per-connection servers, not the listener; returns how many there were.
+    /// Ends the per-connection servers, not the listener; returns how many connections there were.
     pub fn cut_connections(&self) -> usize {
-        let connections = self.connections();
-        end_all(&connections);
-        connections.len()
+        let count = self.sshd.as_ref().map_or(0, |sshd| ssh_servers_of(sshd.pid()).len());
+        end_all(&self.connections());
+        count
     }
 
-    /// The per-connection SSH servers: the listener's children.
-    pub fn connections(&self) -> Vec<Pid> {
-        self.sshd.as_ref().map(|sshd| children_of(sshd.pid())).unwrap_or_default()
+    /// The per-connection SSH servers: the listener's children and the children they divide their work with, without
+    /// the commands of the sessions.
+    fn connections(&self) -> Vec<Pid> {
+        let mut found = self.sshd.as_ref().map(|sshd| ssh_servers_of(sshd.pid())).unwrap_or_default();
+        let mut next = 0;
+        while let Some(pid) = found.get(next) {
+            found.extend(ssh_servers_of(*pid));
+            next += 1;
+        }
+        found
     }
 
     /// Gives the host another key and starts its SSH server anew; known_hosts keeps the old one.
@@ -202,6 +209,12 @@ impl Drop for Host {
         self.stop();
         end_all(&self.product_processes());
     }
+}
+
+/// Children of a process that run sshd's program (and not a session's command).
+fn ssh_servers_of(parent: Pid) -> Vec<Pid> {
+    let name = |pid: &Pid| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    children_of(parent).into_iter().filter(|pid| name(pid).trim_end() == "sshd").collect()
 }
 
 fn make_key(path: &Path) {

@@ -125,7 +125,7 @@ pub fn try_sql(server: &Server, database: &str, text: &str) -> Result<String, St
     command.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-U", SUPERUSER, "-d", database, "-f", "-"]);
     command.arg("-h").arg(&server.socket_dir).arg("-p").arg(server.port.to_string());
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // psql reads its script to the end before it prints more than a pipe holds only for short scripts: write aside.
+    // From a thread, so that neither side waits for the other when script and answers are long.
     let mut input = child.stdin.take().unwrap();
     let script = text.to_string();
     let writer = std::thread::spawn(move || std::io::Write::write_all(&mut input, script.as_bytes()));
