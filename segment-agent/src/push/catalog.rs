@@ -32,6 +32,8 @@ pub struct Catalog {
     files: Spool,
     parts: Vec<(String, Spool)>,
     manifest: ManifestWriter<Encoder<Vec<u8>>>,
+    /// Few, and written after the files.
+    objects: Vec<ManifestObject>,
     file_count: u64,
 }
 
@@ -39,7 +41,7 @@ impl Catalog {
     pub fn new(backup: &BackupName, cipher: &Cipher) -> Result<Self> {
         let encoder = Encoder::new(Compression::Zstd(ZstdLevel::Default), cipher, Vec::new()).map_err(in_manifest)?;
         let manifest = ManifestWriter::new(encoder, backup).map_err(in_manifest)?;
-        Ok(Self { files: Spool::new(), parts: Vec::new(), manifest, file_count: 0 })
+        Ok(Self { files: Spool::new(), parts: Vec::new(), manifest, objects: Vec::new(), file_count: 0 })
     }
 
     /// Regular files recorded so far.
@@ -77,12 +79,12 @@ impl Catalog {
             self.manifest.add_file(&file).map_err(in_manifest)?;
         }
         let name = format!("tar_partitions/{object}");
-        let object = ManifestObject { name, size: digest.bytes, blake3: ContentHash(digest.blake3) };
-        self.manifest.add_object(&object).map_err(in_manifest)
+        self.objects.push(ManifestObject { name, size: digest.bytes, blake3: ContentHash(digest.blake3) });
+        Ok(())
     }
 
     /// Writes files_metadata.json to `out` and returns it with the encoded manifest.
-    pub fn finish<W: Write>(self, out: W, databases: &DatabasesByNames) -> std::io::Result<(W, Vec<u8>)> {
+    pub fn finish<W: Write>(mut self, out: W, databases: &DatabasesByNames) -> std::io::Result<(W, Vec<u8>)> {
         let mut writer = FilesMetadataWriter::new(out);
         for entry in BufReader::new(self.files.into_reader()).lines() {
             writer.add_file_entry(&entry?)?;
@@ -94,6 +96,9 @@ impl Catalog {
             }
         }
         let out = writer.finish(databases)?;
+        for object in &self.objects {
+            self.manifest.add_object(object)?;
+        }
         let manifest = self.manifest.finish()?.finish()?;
         Ok((out, manifest))
     }
