@@ -12,6 +12,7 @@ const KINDS: [&str; 7] = ["OSS", "S3", "FILE", "GS", "AZ", "SWIFT", "SSH"];
 
 /// Where objects are kept.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "there are a few of them per process")]
 pub enum StorageSettings {
     /// A directory that exists.
     File {

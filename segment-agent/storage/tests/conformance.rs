@@ -1,5 +1,7 @@
 //! What every storage promises, asked of each of them.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod rig;
 
 use bytes::Bytes;

@@ -66,7 +66,7 @@ impl S3Body {
                 ..GetOptions::default()
             };
             match get(&self.client, &self.path, options).await {
-                Ok(result) if result.meta.size == self.size => {
+                Ok(result) if result.meta.size == self.size && result.meta.e_tag == self.etag => {
                     self.stream = result.into_stream();
                     return Ok(());
                 }

@@ -202,7 +202,8 @@ fn credential_sources(lookup: Lookup<'_>) -> Result<CredentialSources> {
         let reason = "assuming a role needs AWS_WEB_IDENTITY_TOKEN_FILE; otherwise set the keys of the role itself";
         return Err(Error::setting("AWS_ROLE_ARN", reason));
     }
-    let home_file = || lookup("HOME").map(|home| PathBuf::from(home).join(".aws/credentials"));
+    let home = || lookup("HOME").map(PathBuf::from).or_else(std::env::home_dir);
+    let home_file = || home().map(|home| home.join(".aws/credentials"));
     Ok(CredentialSources {
         profile: lookup("AWS_PROFILE"),
         shared_file: lookup("AWS_SHARED_CREDENTIALS_FILE").map(PathBuf::from).or_else(home_file),
@@ -266,4 +267,84 @@ fn retry(lookup: Lookup<'_>) -> Result<RetryPolicy> {
         throttle_delay_max: millis("S3_MAX_THROTTLING_RETRY_DELAY", default.throttle_delay_max)?,
         ..default
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    fn read(prefix: &str, settings: &[(&str, &str)]) -> Result<S3Settings> {
+        let map: HashMap<&str, &str> = settings.iter().copied().collect();
+        S3Settings::from_lookup("WALG_S3_PREFIX", prefix, &|name| map.get(name).map(|value| (*value).to_owned()))
+    }
+
+    #[test]
+    fn defaults_are_those_of_wal_g() {
+        let settings = read("s3://bucket", &[]).unwrap();
+        assert_eq!((settings.bucket.as_str(), settings.folder.as_str()), ("bucket", ""));
+        assert_eq!(settings.part_size_bytes, 20_971_520);
+        assert_eq!((settings.retry.retries_max, settings.delete_batch_size), (15, 1000));
+        assert_eq!(settings.retry.throttle_delay_min, Duration::from_millis(500));
+        assert!(!settings.force_path_style && settings.credentials.is_none() && settings.storage_class.is_none());
+    }
+
+    #[test]
+    fn every_spelling_of_an_option_is_understood() {
+        let settings = read(
+            "s3://bucket/a/b/",
+            &[
+                ("AWS_ACCESS_KEY", "AK"),
+                ("WALE_AWS_SECRET_KEY", "SK"),
+                ("AWS_SESSION_TOKEN", "T"),
+                ("AWS_ENDPOINT", "minio.example.org:9000"),
+                ("AWS_S3_FORCE_PATH_STYLE", "True"),
+                ("WALG_S3_STORAGE_CLASS", "STANDARD_IA"),
+                ("WALE_S3_MAX_PART_SIZE", "10485760"),
+                ("S3_MAX_RETRIES", "3"),
+                ("WALG_S3_MIN_THROTTLING_RETRY_DELAY", "7"),
+                ("S3_SSE", "aws:kms"),
+                ("S3_SSE_KMS_ID", "key-1"),
+                ("S3_REQUEST_ADDITIONAL_HEADERS", "[{X-A: '1'}, {\"X-B\": \"two\"}]"),
+                ("AWS_REGION", "eu-west-1"),
+                ("WALG_S3_CA_CERT_FILE", "/etc/ca.pem"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(settings.folder, "a/b");
+        let credentials = settings.credentials.unwrap();
+        assert_eq!((credentials.key_id.as_str(), credentials.secret_key.reveal()), ("AK", "SK"));
+        assert_eq!(settings.endpoint.as_deref(), Some("https://minio.example.org:9000"));
+        assert!(settings.force_path_style);
+        assert_eq!(settings.storage_class.as_deref(), Some("STANDARD_IA"));
+        assert_eq!((settings.part_size_bytes, settings.retry.retries_max), (10 << 20, 3));
+        assert_eq!(settings.retry.throttle_delay_min, Duration::from_millis(7));
+        assert_eq!(settings.encryption, Some(ServerSideEncryption::Kms { key_id: "key-1".to_owned() }));
+        assert_eq!(settings.headers.len(), 2);
+        assert_eq!(settings.ca_cert_file, Some(PathBuf::from("/etc/ca.pem")));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_by_name_and_without_the_secret() {
+        for (name, settings) in [
+            ("AWS_SECRET_ACCESS_KEY", vec![("AWS_ACCESS_KEY_ID", "s3cr")]),
+            ("AWS_ACCESS_KEY_ID", vec![("AWS_SECRET_ACCESS_KEY", "s3cr")]),
+            ("S3_SSE", vec![("S3_SSE", "rot13")]),
+            ("S3_SSE_KMS_ID", vec![("S3_SSE", "aws:kms")]),
+            ("S3_SSE_KMS_ID", vec![("S3_SSE", "AES256"), ("S3_SSE_KMS_ID", "k")]),
+            ("S3_SSE_C", vec![("S3_SSE_C", "s3cr")]),
+            ("S3_SSE_C", vec![("S3_SSE", "AES256"), ("S3_SSE_C", "s3cr-too-short")]),
+            ("S3_MAX_PART_SIZE", vec![("S3_MAX_PART_SIZE", "1000")]),
+            ("S3_MAX_RETRIES", vec![("S3_MAX_RETRIES", "-1")]),
+            ("S3_ENDPOINT_SOURCE", vec![("S3_ENDPOINT_SOURCE", "http://x")]),
+            ("S3_RETENTION_PERIOD", vec![("WALG_S3_RETENTION_PERIOD", "60")]),
+            ("AWS_ROLE_ARN", vec![("AWS_ROLE_ARN", "arn:x")]),
+            ("S3_REQUEST_ADDITIONAL_HEADERS", vec![("S3_REQUEST_ADDITIONAL_HEADERS", "s3cr")]),
+        ] {
+            let error = read("s3://bucket", &settings).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("setting {name}:")) && !error.contains("s3cr"), "{error}");
+        }
+        assert!(read("s3:///path", &[]).is_err());
+        assert!(read("/bucket", &[]).is_err());
+    }
 }

@@ -4,6 +4,7 @@
 //! sent. So small requests have a limit on each read, and large ones may take as long as a very slow link needs.
 
 use super::failure::ServerError;
+use super::xml;
 use async_trait::async_trait;
 use object_store::ClientOptions;
 use object_store::client::{
@@ -72,11 +73,11 @@ async fn late_errors(response: HttpResponse) -> Result<HttpResponse, HttpError> 
     let (parts, body) = response.into_parts();
     let body = body.bytes().await?;
     let text = String::from_utf8_lossy(&body);
-    if super::xml::elements(&text, "Error").is_empty() {
-        return Ok(HttpResponse::from_parts(parts, HttpResponseBody::from(body)));
-    }
-    let mut error = ServerError::parse(parts.status.as_u16(), &text, None);
-    if let Some(key) = super::xml::text(&text, "Key") {
+    let Some(element) = xml::elements(&text, "Error").first().copied() else {
+        return Ok(HttpResponse::from_parts(parts, HttpResponseBody::from(body.clone())));
+    };
+    let mut error = ServerError::parse(parts.status.as_u16(), element, None);
+    if let Some(key) = xml::text(element, "Key") {
         error.message = format!("{} ({key})", error.message);
     }
     Err(HttpError::new(HttpErrorKind::Unknown, error))

@@ -15,6 +15,7 @@ use object_store::path::Path;
 use object_store::{Attribute, Attributes, ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
@@ -23,6 +24,8 @@ const PARTS_MAX: u64 = 10_000;
 /// After so many parts they double in size, so that an object larger than expected still fits.
 const PARTS_PER_SIZE: usize = 2_000;
 const PART_BYTES_MAX: u64 = 5 << 30;
+/// How long an abort waits for the parts in flight before it gives up on them.
+const ABORT_PATIENCE: Duration = Duration::from_secs(60);
 
 type PartTask = JoinHandle<Result<PartId, Failure>>;
 
@@ -128,23 +131,19 @@ impl S3Sink {
         self.upload_id = None;
         Ok(())
     }
-
-    /// Stops the parts in flight: one that arrives after the abort would stay for ever.
-    fn stop_parts(&mut self) -> Vec<PartTask> {
-        let tasks: Vec<PartTask> = self.in_flight.drain(..).collect();
-        tasks.iter().for_each(JoinHandle::abort);
-        tasks
-    }
 }
 
-async fn abort(target: &Target, tasks: Vec<PartTask>, id: Option<String>) -> Result<(), Failure> {
-    for task in tasks {
-        let _ = task.await;
+/// Removes the stored parts, after those in flight: one that the server stores after the abort stays for ever, and
+/// cutting its connection does not tell whether it does.
+async fn abort(target: &Target, in_flight: &mut VecDeque<PartTask>, id: &String) -> Result<(), Failure> {
+    let patience = tokio::time::Instant::now() + ABORT_PATIENCE;
+    while let Some(task) = in_flight.front_mut() {
+        if tokio::time::timeout_at(patience, &mut *task).await.is_err() {
+            task.abort();
+        }
+        in_flight.pop_front();
     }
-    match id {
-        Some(id) => target.abort(&id).await,
-        None => Ok(()),
-    }
+    target.abort(id).await
 }
 
 #[async_trait]
@@ -158,11 +157,10 @@ impl Sink for S3Sink {
     }
 
     async fn abort(&mut self) -> Result<()> {
-        let tasks = self.stop_parts();
         // Kept until it worked, so that a drop meanwhile tries again.
-        abort(&self.target, tasks, self.upload_id.clone())
-            .await
-            .map_err(|failure| self.target.error(failure, Operation::Abort))?;
+        let Some(id) = &self.upload_id else { return Ok(()) };
+        let aborted = abort(&self.target, &mut self.in_flight, id).await;
+        aborted.map_err(|failure| self.target.error(failure, Operation::Abort))?;
         self.upload_id = None;
         Ok(())
     }
@@ -170,11 +168,11 @@ impl Sink for S3Sink {
 
 impl Drop for S3Sink {
     fn drop(&mut self) {
-        let tasks = self.stop_parts();
         let Some(id) = self.upload_id.take() else { return };
+        let mut in_flight = std::mem::take(&mut self.in_flight);
         let target = self.target.clone();
         self.runtime.spawn(async move {
-            if let Err(failure) = abort(&target, tasks, Some(id)).await {
+            if let Err(failure) = abort(&target, &mut in_flight, &id).await {
                 tracing::warn!(object = %target.location, reason = %failure.reason, "an upload is left behind");
             }
         });

@@ -38,7 +38,7 @@ struct Rule {
 #[derive(Default)]
 struct Script {
     rules: Vec<Rule>,
-    /// Method and target of each request.
+    /// Head of each request.
     seen: Vec<String>,
 }
 
@@ -72,11 +72,8 @@ impl S3Rig {
     pub fn settings(&self) -> S3Settings {
         let mut settings = S3Settings::new("bucket", "folder/of/tests");
         settings.endpoint = Some(format!("http://{}", self.address));
-        settings.credentials = Some(S3Credentials {
-            key_id: "AKTEST".to_owned(),
-            secret_key: Secret::new("SKTEST"),
-            session_token: None,
-        });
+        settings.credentials =
+            Some(S3Credentials { key_id: "AKTEST".to_owned(), secret_key: Secret::new("SKTEST"), session_token: None });
         settings.part_size_bytes = PART_BYTES as u64;
         settings.retry = RetryPolicy {
             retries_max: 4,
@@ -98,17 +95,17 @@ impl S3Rig {
         self.script.lock().unwrap().rules.push(Rule { pattern: pattern.to_owned(), fault, times });
     }
 
-    /// The requests so far that hold `pattern`.
+    /// The heads of the requests so far whose "METHOD target" holds `pattern`.
     pub fn seen(&self, pattern: &str) -> Vec<String> {
         let script = self.script.lock().unwrap();
-        script.seen.iter().filter(|line| line.contains(pattern)).cloned().collect()
+        script.seen.iter().filter(|head| request_line(head).contains(pattern)).cloned().collect()
     }
 
     /// Names of files that the server keeps for unfinished multipart uploads.
     pub fn unfinished(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.directory.path()).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names.filter(|name| name.starts_with(".upload") || name.contains("upload_id")).collect()
+        names.filter(|name| name.contains(".upload")).collect()
     }
 }
 
@@ -137,8 +134,7 @@ async fn serve(directory: &TempDir) -> SocketAddr {
 /// One request, one connection: simple, and every answer ends with its connection.
 async fn pass_on(mut client: TcpStream, server: SocketAddr, script: Arc<Mutex<Script>>) -> std::io::Result<()> {
     let (head, body) = read_request(&mut client).await?;
-    let line: Vec<&str> = head.split(' ').take(2).collect();
-    let fault = next_fault(&script, &line.join(" "));
+    let fault = next_fault(&script, &head);
     match &fault {
         Some(Fault::Refuse) => return Ok(()),
         Some(Fault::Answer(status, body)) => {
@@ -165,9 +161,14 @@ async fn pass_on(mut client: TcpStream, server: SocketAddr, script: Arc<Mutex<Sc
     client.shutdown().await
 }
 
-fn next_fault(script: &Mutex<Script>, line: &str) -> Option<Fault> {
+fn request_line(head: &str) -> &str {
+    head.split(" HTTP/").next().unwrap_or(head)
+}
+
+fn next_fault(script: &Mutex<Script>, head: &str) -> Option<Fault> {
     let mut script = script.lock().unwrap();
-    script.seen.push(line.to_owned());
+    script.seen.push(head.to_owned());
+    let line = request_line(head);
     let rule = script.rules.iter_mut().find(|rule| rule.times > 0 && line.contains(&rule.pattern))?;
     rule.times -= 1;
     Some(rule.fault.clone())
@@ -185,7 +186,8 @@ async fn read_request(client: &mut TcpStream) -> std::io::Result<(String, Vec<u8
     };
     let mut body = bytes.split_off(end);
     let head = String::from_utf8_lossy(&bytes).into_owned();
-    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
+    let length =
+        head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
     let missing = length.unwrap_or(0_usize).saturating_sub(body.len());
     client.take(missing as u64).read_to_end(&mut body).await?;
     Ok((head, body))
