@@ -263,3 +263,56 @@ pub(crate) fn invalid(keyword: &str, reason: &str) -> Error {
     let name = VARIABLES.iter().find(|(known, _)| *known == keyword).map_or(keyword, |(_, name)| name);
     Error::Invalid { setting: name.to_owned(), reason: reason.to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(vars: &[(&str, &str)]) -> Result<ConnectOptions, Error> {
+        let given = |name: &str| vars.iter().find(|(known, _)| *known == name).map(|(_, text)| text.to_string());
+        ConnectOptions::from_lookup(&given)
+    }
+
+    fn addresses(vars: &[(&str, &str)]) -> String {
+        let options = options(vars).unwrap();
+        options.hosts().iter().map(Host::to_string).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn hosts_and_ports() {
+        assert_eq!(addresses(&[("PGHOST", "a,/s, ::1"), ("PGPORT", "6000")]), "a:6000 /s/.s.PGSQL.6000 [::1]:6000");
+        assert_eq!(addresses(&[("PGHOST", "a,b"), ("PGPORT", "1,")]), "a:1 b:5432");
+        assert_eq!(addresses(&[("PGHOSTADDR", "192.0.2.1")]), "192.0.2.1:5432");
+        assert!(addresses(&[]).ends_with("5432"));
+        let one = options(&[("PGHOST", "a,b"), ("PGPORT", "1,2")]).unwrap();
+        assert_eq!(one.clone().with_port(7).hosts().iter().map(Host::port).collect::<Vec<_>>(), [7, 7]);
+        assert_eq!(one.with_host("/s").hosts()[0].to_string(), "/s/.s.PGSQL.1");
+    }
+
+    #[test]
+    fn names_default_to_each_other() {
+        let given = options(&[("PGUSER", "gpadmin"), ("PGDATABASE", "")]).unwrap();
+        assert_eq!((given.user(), given.database()), ("gpadmin", "gpadmin"));
+        assert_eq!(given.connect_timeout, DEFAULT_CONNECT_TIMEOUT);
+        assert!(!options(&[]).unwrap().user().is_empty());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_by_its_variable() {
+        for (name, text) in [
+            ("PGPORT", "x"),
+            ("PGPORT", "0"),
+            ("PGPORT", "70000"),
+            ("PGPORT", "1,2"),
+            ("PGHOSTADDR", "example"),
+            ("PGSSLMODE", "on"),
+            ("PGCONNECT_TIMEOUT", "10s"),
+            ("PGTARGETSESSIONATTRS", "best"),
+            ("PGSERVICE", "none"),
+        ] {
+            let error = options(&[(name, text), ("PGSERVICEFILE", "/nonexistent")]).unwrap_err();
+            assert_eq!(error.kind(), crate::ErrorKind::Invalid);
+            assert!(error.to_string().contains(name), "{error}");
+        }
+    }
+}

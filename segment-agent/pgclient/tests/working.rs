@@ -46,6 +46,24 @@ async fn backup_mode() {
 }
 
 #[tokio::test]
+async fn a_standby_and_its_promotion() {
+    let mut server = TestServer::start("", "wal_level = replica").await;
+    server.restart_as_standby().await;
+    let session = server.connect().await;
+    assert!(session.in_recovery().await.unwrap());
+    let started = session.start_backup("on a standby").await.unwrap();
+    assert!(started.in_recovery && started.wal_file_name.is_none());
+    assert_eq!(session.timeline().await.unwrap(), TimelineId(1));
+    assert!(session.stop_backup(false).await.unwrap().label.unwrap().contains("BACKUP FROM: standby"));
+    assert_eq!(session.switch_wal().await.unwrap_err().kind(), ErrorKind::Query);
+
+    session.rows("promoting", "SELECT pg_promote()").await.unwrap();
+    assert!(!session.in_recovery().await.unwrap());
+    assert_eq!(session.timeline().await.unwrap(), TimelineId(2));
+    assert_eq!(session.switch_wal().await.unwrap().timeline, TimelineId(2));
+}
+
+#[tokio::test]
 async fn wal_and_archive() {
     let server = archiving_server().await;
     let session = server.connect().await;

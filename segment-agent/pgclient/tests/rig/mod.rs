@@ -92,6 +92,15 @@ impl TestServer {
         self.process.wait().unwrap();
     }
 
+    /// Restarts it as a standby that follows nobody; `SELECT pg_promote()` makes it a primary again.
+    pub async fn restart_as_standby(&mut self) {
+        self.pg_ctl("fast");
+        self.process.wait().unwrap();
+        self.write("data/standby.signal", "");
+        self.process = spawn(self.folder.path());
+        self.wait_until_ready().await;
+    }
+
     fn pg_ctl(&self, mode: &str) {
         let stop = command("pg_ctl").args(["stop", "-W", "-s", "-m", mode, "-D"]).arg(self.data()).status();
         assert!(stop.unwrap().success());
