@@ -109,7 +109,7 @@ impl Compression {
             Compression::Zstd(ZstdLevel::Default) => 4 * MIB,
             Compression::Zstd(ZstdLevel::Better) => 10 * MIB,
             Compression::Zstd(ZstdLevel::Best) => 32 * MIB,
-            Compression::Brotli => 16 * MIB,
+            Compression::Brotli => 20 * MIB,
             Compression::Lzma => 40 * MIB,
             Compression::None => MIB,
         }

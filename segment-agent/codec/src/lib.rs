@@ -2,7 +2,8 @@
 //!
 //! Everything is synchronous over `Read` and `Write`. What is written are the exact variants of WAL-G 3.0.9; what is
 //! read is every legal variant. The promise that matters: a stream that is truncated or altered is never taken for a
-//! whole one, as far as its format carries a checksum or an end mark (brotli and uncompressed objects carry none).
+//! whole one, as far as its format can tell. lz4, zstd, gzip, lzop and encrypted streams always can. lzma and brotli have
+//! an end mark but no checksum, so a flipped bit can pass; an uncompressed object has neither.
 
 mod cipher;
 mod compression;

@@ -203,7 +203,7 @@ fn split_name(name: &[u8]) -> Option<(&[u8], &[u8])> {
     fits.then_some((prefix, suffix))
 }
 
-/// The name of the PAX header itself: `<directory>/PaxHeaders.0/<file>`, plain ASCII, cut to its field.
+/// The name of the PAX header itself: `<directory>/PaxHeaders.0/<file>`, plain ASCII, cut to its field. Readers ignore it.
 fn pax_name(name: &[u8]) -> Vec<u8> {
     let slash = name.iter().rposition(|&byte| byte == b'/');
     let (directory, file) = slash.map_or((&[][..], name), |at| (&name[..at], &name[at + 1..]));

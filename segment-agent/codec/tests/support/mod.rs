@@ -80,7 +80,7 @@ pub fn pages(bytes: usize) -> Vec<u8> {
             let n = noise.next();
             content.extend_from_slice(format!("row {:>8} name-{:03} ", n % 100_000, n % 997).as_bytes());
             content.extend_from_slice(&n.to_le_bytes());
-            if n % 5 == 0 {
+            if n.is_multiple_of(5) {
                 content.extend_from_slice(&[0; 40]);
             }
         }
