@@ -9,6 +9,7 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential, AwsCr
 use object_store::{BackoffConfig, CredentialProvider, RetryConfig, StaticCredentialProvider};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub(super) fn provider(settings: &S3Settings, region: &str) -> Result<AwsCredentialProvider> {
@@ -32,7 +33,7 @@ pub(super) fn provider(settings: &S3Settings, region: &str) -> Result<AwsCredent
         builder = builder.with_config(key, value);
     }
     let built = builder.build().map_err(|error| Error::setting("AWS_ACCESS_KEY_ID", error.to_string()))?;
-    Ok(Arc::new(Explained(built.credentials().clone())))
+    Ok(Arc::new(Explained { source: built.credentials().clone(), worked: AtomicBool::new(false) }))
 }
 
 fn fixed(credentials: &S3Credentials) -> Result<AwsCredentialProvider> {
@@ -97,19 +98,29 @@ fn profile(text: &str, name: &str) -> Option<S3Credentials> {
     Some(S3Credentials { key_id: key_id?, secret_key: Secret::new(secret_key?), session_token })
 }
 
-/// Says what to do when nobody has credentials.
+/// Says what to do when nobody has credentials. A source that had some and fails later is only out of order for a while.
 #[derive(Debug)]
-struct Explained(AwsCredentialProvider);
+struct Explained {
+    source: AwsCredentialProvider,
+    worked: AtomicBool,
+}
 
 #[async_trait]
 impl CredentialProvider for Explained {
     type Credential = AwsCredential;
 
     async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
-        self.0.get_credential().await.map_err(|error| object_store::Error::Generic {
-            store: "S3",
-            source: Box::new(NoCredentials(chain(&error))),
-        })
+        match self.source.get_credential().await {
+            Ok(credential) => {
+                self.worked.store(true, Ordering::Relaxed);
+                Ok(credential)
+            }
+            Err(error) if self.worked.load(Ordering::Relaxed) => Err(error),
+            Err(error) => {
+                let source = Box::new(NoCredentials(chain(&error)));
+                Err(object_store::Error::Generic { store: "S3", source })
+            }
+        }
     }
 }
 

@@ -62,6 +62,7 @@ impl Failure {
 impl From<object_store::Error> for Failure {
     fn from(error: object_store::Error) -> Failure {
         let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
+        let mut connection = None;
         while let Some(current) = cause {
             if let Some(server) = current.downcast_ref::<ServerError>() {
                 return of_server(server);
@@ -69,7 +70,13 @@ impl From<object_store::Error> for Failure {
             if let Some(none) = current.downcast_ref::<NoCredentials>() {
                 return Failure::new(ErrorKind::Denied, none.to_string());
             }
+            if current.is::<HttpError>() {
+                connection = current.source();
+            }
             cause = current.source();
+        }
+        if let Some(connection) = connection {
+            return of_connection(chain(connection));
         }
         let text = chain(&error);
         let kind = match error {

@@ -11,6 +11,7 @@ mod credentials;
 mod failure;
 mod list;
 mod settings;
+mod target;
 mod transport;
 mod upload;
 mod xml;
@@ -30,7 +31,8 @@ use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use std::sync::Arc;
-use upload::{S3Sink, Target};
+use target::Target;
+use upload::S3Sink;
 
 #[derive(Debug)]
 pub(crate) struct S3Backend {

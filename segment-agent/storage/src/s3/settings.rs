@@ -82,7 +82,7 @@ pub struct S3Settings {
     pub encryption: Option<ServerSideEncryption>,
     /// PEM certificates to trust besides the system's.
     pub ca_cert_file: Option<PathBuf>,
-    /// At most two parts of this size are in memory per upload. Grows when the object would need over 10,000.
+    /// At most two parts of this size are in memory per upload. Larger for objects that would need too many.
     pub part_size_bytes: u64,
     /// Parts of one upload that are sent while the next one is filled.
     pub part_concurrency: usize,

@@ -3,16 +3,15 @@
 //! One part is filled while another one is on its way, so that two parts are in memory. An upload that fails or is
 //! aborted waits for its parts in flight to end and then removes what was stored.
 
-use super::client::Client;
 use super::failure::Failure;
+use super::target::Target;
 use crate::backend::Sink;
 use crate::error::{ErrorKind, Result};
 use crate::record::Operation;
 use async_trait::async_trait;
 use bytes::Bytes;
-use object_store::multipart::{MultipartStore, PartId};
-use object_store::path::Path;
-use object_store::{Attribute, Attributes, ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload};
+use object_store::PutPayload;
+use object_store::multipart::PartId;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +20,7 @@ use tokio::task::JoinHandle;
 
 /// S3 takes no more parts per object than this.
 const PARTS_MAX: u64 = 10_000;
-/// After so many parts they double in size, so that an object larger than expected still fits.
+/// How many parts have one size when nothing is known, so that an object of any size fits.
 const PARTS_PER_SIZE: usize = 2_000;
 const PART_BYTES_MAX: u64 = 5 << 30;
 /// How long an abort waits for the parts in flight before it gives up on them.
@@ -32,7 +31,7 @@ type PartTask = JoinHandle<Result<PartId, Failure>>;
 pub(super) struct S3Sink {
     target: Arc<Target>,
     runtime: Handle,
-    first_part_bytes: u64,
+    sizes: PartSizes,
     filling: Vec<Bytes>,
     filled_bytes: u64,
     total_bytes: u64,
@@ -43,23 +42,16 @@ pub(super) struct S3Sink {
     parts_begun: usize,
 }
 
-/// The object to be.
-pub(super) struct Target {
-    pub client: Arc<Client>,
-    pub path: Path,
-    pub location: String,
-}
-
 impl S3Sink {
     /// Must be called within a runtime, which also carries the parts in flight.
     pub(super) fn new(target: Target, expected_bytes: Option<u64>) -> Result<S3Sink, Failure> {
         let runtime = Handle::try_current()
             .map_err(|_| Failure::new(ErrorKind::Invalid, "an upload to S3 needs a runtime around it"))?;
-        let first_part_bytes = first_part_bytes(target.client.settings.part_size_bytes, expected_bytes);
+        let sizes = PartSizes::new(target.client.settings.part_size_bytes, expected_bytes);
         Ok(S3Sink {
             target: Arc::new(target),
             runtime,
-            first_part_bytes,
+            sizes,
             filling: Vec::new(),
             filled_bytes: 0,
             total_bytes: 0,
@@ -73,7 +65,7 @@ impl S3Sink {
     async fn append(&mut self, mut chunk: Bytes) -> Result<(), Failure> {
         self.total_bytes += chunk.len() as u64;
         while !chunk.is_empty() {
-            let room = part_bytes(self.first_part_bytes, self.parts_begun) - self.filled_bytes;
+            let room = self.sizes.bytes(self.parts_begun) - self.filled_bytes;
             let taken = chunk.split_to(chunk.len().min(usize::try_from(room).unwrap_or(usize::MAX)));
             let is_full = taken.len() as u64 == room;
             self.filled_bytes += taken.len() as u64;
@@ -179,104 +171,61 @@ impl Drop for S3Sink {
     }
 }
 
-impl Target {
-    pub(super) async fn put(&self, payload: PutPayload) -> Result<(), Failure> {
-        let attempt = || async {
-            let options = PutOptions { attributes: self.attributes(), ..PutOptions::default() };
-            self.client.connection().await?.bucket.put_opts(&self.path, payload.clone(), options).await?;
-            Ok(())
-        };
-        self.client.run(attempt).await
-    }
-
-    async fn begin(&self) -> Result<String, Failure> {
-        let attempt = || async {
-            let options = PutMultipartOptions { attributes: self.attributes(), ..PutMultipartOptions::default() };
-            Ok(self.client.connection().await?.bucket.create_multipart_opts(&self.path, options).await?)
-        };
-        self.client.run(attempt).await
-    }
-
-    async fn put_part(&self, id: &String, index: usize, payload: PutPayload) -> Result<PartId, Failure> {
-        let attempt = || async {
-            Ok(self.client.connection().await?.bucket.put_part(&self.path, id, index, payload.clone()).await?)
-        };
-        self.client.run(attempt).await
-    }
-
-    async fn complete(&self, id: &String, parts: &[PartId], total_bytes: u64) -> Result<(), Failure> {
-        let attempt = || async {
-            self.client.connection().await?.bucket.complete_multipart(&self.path, id, parts.to_vec()).await?;
-            Ok(())
-        };
-        match self.client.run(attempt).await {
-            // An earlier attempt may have worked and only its answer was lost.
-            Err(failure) if failure.code == "NoSuchUpload" => {
-                let attempt = || async { Ok(self.client.connection().await?.bucket.head(&self.path).await?) };
-                match self.client.run(attempt).await {
-                    Ok(meta) if meta.size == total_bytes => Ok(()),
-                    _ => Err(failure),
-                }
-            }
-            other => other,
-        }
-    }
-
-    /// An upload that is gone already is no error.
-    pub(super) async fn abort(&self, id: &String) -> Result<(), Failure> {
-        let attempt = || async {
-            self.client.connection().await?.bucket.abort_multipart(&self.path, id).await?;
-            Ok(())
-        };
-        match self.client.run(attempt).await {
-            Err(failure) if failure.code == "NoSuchUpload" || failure.kind == ErrorKind::NotFound => Ok(()),
-            other => other,
-        }
-    }
-
-    fn attributes(&self) -> Attributes {
-        let mut attributes = Attributes::new();
-        if let Some(class) = &self.client.settings.storage_class {
-            attributes.insert(Attribute::StorageClass, class.clone().into());
-        }
-        attributes
-    }
-
-    fn error(&self, failure: Failure, operation: Operation) -> crate::Error {
-        failure.into_error(operation, self.location.clone())
-    }
+/// How large the parts of one upload are.
+#[derive(Debug, Clone, Copy)]
+struct PartSizes {
+    first_bytes: u64,
+    /// So many parts are of the first size; then the size doubles, and again after each further `PARTS_PER_SIZE`.
+    steady_parts: usize,
 }
 
-/// Large enough for what is expected, with some parts to spare.
-fn first_part_bytes(configured: u64, expected_bytes: Option<u64>) -> u64 {
-    const MIB: u64 = 1 << 20;
-    let needed = expected_bytes.unwrap_or(0).div_ceil(PARTS_MAX - 100).div_ceil(MIB) * MIB;
-    // Within the first size step when it is exact, so that memory does not grow on the way.
-    configured.max(needed).min(PART_BYTES_MAX)
-}
+impl PartSizes {
+    /// What is expected fits into half of the parts, all of one size; the other half is for what was not expected.
+    fn new(configured_bytes: u64, expected_bytes: Option<u64>) -> PartSizes {
+        const MIB: u64 = 1 << 20;
+        let expected = expected_bytes.unwrap_or(0);
+        let needed = expected.div_ceil(PARTS_MAX / 2).div_ceil(MIB).saturating_mul(MIB);
+        let first_bytes = configured_bytes.max(needed).min(PART_BYTES_MAX);
+        let expected_parts = usize::try_from(expected.div_ceil(first_bytes)).unwrap_or(usize::MAX);
+        PartSizes { first_bytes, steady_parts: expected_parts.max(PARTS_PER_SIZE) }
+    }
 
-fn part_bytes(first: u64, index: usize) -> u64 {
-    let doublings = u32::try_from(index / PARTS_PER_SIZE).unwrap_or(u32::MAX);
-    first.saturating_mul(1_u64.checked_shl(doublings).unwrap_or(u64::MAX)).min(PART_BYTES_MAX)
+    fn bytes(&self, index: usize) -> u64 {
+        let beyond = index.checked_sub(self.steady_parts);
+        let doublings = beyond.map_or(0, |beyond| beyond / PARTS_PER_SIZE + 1);
+        let factor = u32::try_from(doublings).ok().and_then(|doublings| 1_u64.checked_shl(doublings));
+        self.first_bytes.saturating_mul(factor.unwrap_or(u64::MAX)).min(PART_BYTES_MAX)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const TIB: u64 = 1 << 40;
+
+    fn capacity(sizes: PartSizes) -> u64 {
+        (0..PARTS_MAX as usize).map(|index| sizes.bytes(index)).sum()
+    }
+
     #[test]
-    fn ten_thousand_parts_suffice() {
-        const TIB: u64 = 1 << 40;
-        let capacity = |first: u64| (0..PARTS_MAX as usize).map(|index| part_bytes(first, index)).sum::<u64>();
-        assert!(capacity(20 << 20) > TIB);
-        for expected in [1, 200 << 30, TIB, 5 * TIB] {
-            let first = first_part_bytes(20 << 20, Some(expected));
-            assert!(first * PARTS_MAX >= expected, "{expected}");
-            assert!(first == 20 << 20 || first < 600 << 20);
+    fn ten_thousand_parts_suffice_with_and_without_a_hint() {
+        let default = 20 << 20;
+        assert!(capacity(PartSizes::new(default, None)) > TIB);
+        for expected in [0, 1, 100 << 30, TIB, 5 * TIB] {
+            let sizes = PartSizes::new(default, Some(expected));
+            let parts = expected.div_ceil(sizes.first_bytes) as usize;
+            assert!(parts <= 5_000 && sizes.bytes(parts.saturating_sub(1)) == sizes.first_bytes, "{expected}");
+            assert!(capacity(sizes) >= 3 * expected.min(TIB), "{expected}");
         }
-        assert_eq!(first_part_bytes(20 << 20, None), 20 << 20);
-        assert_eq!(part_bytes(20 << 20, 1_999), 20 << 20);
-        assert_eq!(part_bytes(20 << 20, 2_000), 40 << 20);
-        assert_eq!(part_bytes(5 << 30, 9_999), 5 << 30);
+        assert_eq!(PartSizes::new(default, Some(1 << 30)).first_bytes, default);
+        assert_eq!(PartSizes::new(default, Some(u64::MAX)).first_bytes, PART_BYTES_MAX);
+    }
+
+    #[test]
+    fn parts_double_after_the_expected_ones() {
+        let sizes = PartSizes::new(20 << 20, None);
+        assert_eq!([0, 1_999, 2_000, 3_999, 4_000].map(|index| sizes.bytes(index) >> 20), [20, 20, 40, 40, 80]);
+        assert_eq!(PartSizes::new(5 << 30, None).bytes(9_999), 5 << 30);
     }
 }
