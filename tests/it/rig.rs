@@ -75,7 +75,8 @@ fn restored_server_has_the_same_rows() {
     let places = cluster.new_places(&scratch, &hosts, "restored");
     let server = cluster.coordinator();
     let mut copy = User::get().command(rig::pg_bin().join("pg_basebackup"));
-    copy.args(["-X", "none", "--no-verify-checksums", "-c", "fast", "-U", "gpadmin", "-D"]).arg(&places[0].data_dir);
+    copy.args(["-X", "none", "--no-sync", "--no-verify-checksums", "-c", "fast", "-U", "gpadmin", "-D"])
+        .arg(&places[0].data_dir);
     copy.arg("-h").arg(&server.socket_dir).arg("-p").arg(server.port.to_string());
     assert!(copy.status().unwrap().success());
     rig::damage(&cluster);

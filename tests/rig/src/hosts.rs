@@ -185,15 +185,20 @@ impl Host {
         self.start();
     }
 
-    /// Processes of the product on this host: their environment names its state directory and their program lies in
-    /// the scratch directory (so servers and SSH sessions are not among them).
+    /// Processes of the product on this host: those whose program lies in the scratch directory, so that servers and
+    /// SSH sessions are not among them.
     pub fn product_processes(&self) -> Vec<Pid> {
         let scratch = self.dir.parent().unwrap();
+        let program = |pid: &Pid| std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+        self.processes().into_iter().filter(|pid| program(pid).starts_with(scratch)).collect()
+    }
+
+    /// Everything that runs on this host: its environment names the host's state directory.
+    fn processes(&self) -> Vec<Pid> {
         let variable = format!("DAMSON_STATE_DIR={}", self.state_dir.display());
         process_ids(|pid| {
-            let program = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
             let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            program.starts_with(scratch) && environment.split(|byte| *byte == 0).any(|one| one == variable.as_bytes())
+            environment.split(|byte| *byte == 0).any(|one| one == variable.as_bytes())
         })
     }
 
@@ -204,10 +209,10 @@ impl Host {
 }
 
 impl Drop for Host {
-    /// Detached processes of the product would outlive the test and its directory.
+    /// Commands of cut sessions and detached processes would outlive the test and its directory.
     fn drop(&mut self) {
         self.stop();
-        end_all(&self.product_processes());
+        end_all(&self.processes());
     }
 }
 

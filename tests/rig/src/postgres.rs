@@ -54,7 +54,10 @@ impl Server {
         let pid_file = self.data_dir.join("postmaster.pid");
         let process = self.process.as_mut().expect("the server was not launched");
         process.wait_until("it is ready", START_LIMIT, |_| status_line(&pid_file) == "ready");
-        assert_eq!(sql(self, "select pg_is_in_recovery()"), "f", "content {} is in recovery", self.content);
+        // "ready" also stands there once a recovering server answers queries.
+        let mut process = self.process.take().expect("it was just waited for");
+        process.wait_until("it leaves recovery", START_LIMIT, |_| sql(self, "select pg_is_in_recovery()") == "f");
+        self.process = Some(process);
     }
 
     /// Starts the server (again) and waits until it is ready.
