@@ -97,7 +97,7 @@ impl Fanout {
     fn connected(&mut self, now: Duration, index: usize, actions: &mut Vec<Action>) {
         let stopping = self.stop_deadline.is_some();
         let heartbeat_at = now + self.policy.heartbeat_interval();
-        let lease_seconds = self.policy.lease.as_secs();
+        let lease_seconds = self.policy.lease.as_secs().max(1);
         let host = &mut self.hosts[index];
         if host.end.is_some() {
             return actions.push(Action::Disconnect(index));

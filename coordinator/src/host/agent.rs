@@ -92,6 +92,8 @@ impl Agent {
             match self.next_line().await? {
                 Line::Text(line) => match serde_json::from_slice(&line) {
                     Ok(Reply::Hello { version, protocol, host, unix_nanos }) => {
+                        // What the login shell complained of is not the agent's.
+                        self.stderr.clear();
                         self.greeting = Greeting { host, clock_skew_nanos: unix_nanos.saturating_sub(unix_now()) };
                         return self.check_version(version, protocol, config);
                     }

@@ -63,6 +63,8 @@ pub(super) struct SshProcess {
     read: ChannelReadHalf,
     write: ChannelWriteHalf<Msg>,
     exit: Option<Exit>,
+    /// All output was read.
+    is_over: bool,
     _connection: Connection,
 }
 
@@ -83,7 +85,7 @@ impl Process {
     /// Starts `command` in the user's shell; the process owns the connection.
     pub(super) async fn ssh(connection: Connection, command: &str) -> Result<Self, Error> {
         let (read, write) = connection.exec(command).await?.split();
-        Ok(Self::Ssh(Box::new(SshProcess { read, write, exit: None, _connection: connection })))
+        Ok(Self::Ssh(Box::new(SshProcess { read, write, exit: None, is_over: false, _connection: connection })))
     }
 
     /// Writes all of `bytes` to its standard input; the error says why not.
@@ -97,6 +99,8 @@ impl Process {
                     }
                     None => Err("its standard input is closed".to_owned()),
                 },
+                // A writer that waits for the window of a process that ended would wait for ever.
+                Self::Ssh(process) if process.is_over => Err("it ended".to_owned()),
                 Self::Ssh(process) => process.write.data_bytes(bytes).await.map_err(|e| e.to_string()),
             }
         };
@@ -166,7 +170,10 @@ impl SshProcess {
                 }
                 Some(ChannelMsg::Failure) => self.exit = Some(Exit::Code(127)),
                 Some(_) => {}
-                None => return Output::Exit(self.exit.clone().unwrap_or(Exit::Unknown)),
+                None => {
+                    self.is_over = true;
+                    return Output::Exit(self.exit.clone().unwrap_or(Exit::Unknown));
+                }
             }
         }
     }
