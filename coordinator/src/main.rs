@@ -1,1 +1,70 @@
-fn main() {}
+//! `damson`: backs up and restores a Greenplum cluster.
+
+mod arguments;
+mod cluster;
+mod commands;
+mod error;
+mod session;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use segment_agent::cli;
+use settings::Kind;
+
+use crate::arguments::{Arguments, Command};
+use crate::error::{Error, Result};
+use crate::session::Session;
+
+fn main() -> ExitCode {
+    let (words, flags) = settings::split_flags(std::env::args_os());
+    if let Some(version) = arguments::wal_g_version(&words) {
+        println!("{version}");
+        return ExitCode::SUCCESS;
+    }
+    let arguments = match Arguments::try_parse_from(words) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
+    let settings = match cli::load_settings(arguments.config, flags, Kind::Greenplum) {
+        Ok(settings) => settings,
+        Err(error) => return cli::report(&error),
+    };
+    if let Command::Seg(seg) = &arguments.command {
+        // The server waits for these: nothing is started that they do not need.
+        return commands::seg::run(&settings, seg);
+    }
+    match run(Session::new(settings), arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => error.report(),
+    }
+}
+
+fn run(session: Result<Session>, command: Command) -> Result<()> {
+    let session = session?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|source| Error::Local { doing: "starting the runtime", source })?;
+    let done = runtime.block_on(async {
+        let watcher = tokio::spawn(cli::cancel_on_signals(session.cancel.clone()));
+        let done = dispatch(&session, command).await;
+        watcher.abort();
+        done
+    });
+    runtime.shutdown_background();
+    done
+}
+
+async fn dispatch(session: &Session, command: Command) -> Result<()> {
+    match command {
+        Command::BackupPush(arguments) => commands::backup_push::run(session, arguments).await,
+        Command::BackupFetch(arguments) => commands::backup_fetch::run(session, arguments).await,
+        Command::BackupList(arguments) => commands::backup_list::run(session, &arguments).await,
+        Command::RestorePointList(arguments) => commands::restore_point_list::run(session, &arguments).await,
+        Command::CreateRestorePoint(arguments) => commands::create_restore_point::run(session, &arguments).await,
+        Command::Hosts(arguments) => commands::hosts::run(session, arguments).await,
+        Command::Seg(_) => Ok(()),
+    }
+}

@@ -1,0 +1,53 @@
+//! The command line. Each command's arguments stand in the command's own file and are its manual.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{backup_fetch, backup_list, backup_push, create_restore_point, hosts, restore_point_list, seg};
+
+/// Backs up a Greenplum cluster to object storage and restores it, in WAL-G's storage format.
+///
+/// The settings file stands at the same path on every host of the cluster. A first backup, step by step:
+///
+///   damson --config /etc/damson.yaml hosts install     put the agent on every host
+///   damson --config /etc/damson.yaml hosts check       see whether a backup would succeed
+///   damson --config /etc/damson.yaml backup-push       back the cluster up
+///   damson --config /etc/damson.yaml backup-list       see what there is
+#[derive(Debug, Parser)]
+#[command(name = "damson", version, verbatim_doc_comment)]
+pub struct Arguments {
+    /// Settings file (YAML, JSON, TOML or env), at the same path on every host; or set WALG_CONFIG_PATH
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Back up all primaries and the coordinator, and make them consistent with a restore point
+    BackupPush(backup_push::BackupPush),
+    /// Restore a backup to the places of a restore config, ready to be started
+    BackupFetch(backup_fetch::BackupFetch),
+    /// List the backups of the cluster, oldest first
+    BackupList(backup_list::BackupList),
+    /// List the restore points, those of backups included, oldest first
+    RestorePointList(restore_point_list::RestorePointList),
+    /// Create a point that the cluster can be restored to
+    CreateRestorePoint(create_restore_point::CreateRestorePoint),
+    /// Check the hosts of the cluster, or put the agent on them
+    Hosts(hosts::Hosts),
+    /// Commands of one segment: archive_command and restore_command
+    Seg(seg::Seg),
+}
+
+/// What `wal-g --version` prints, if that is what was asked.
+pub fn wal_g_version(words: &[OsString]) -> Option<String> {
+    let [program, flag] = words else { return None };
+    let as_wal_g = Path::new(program).file_name().is_some_and(|name| name == "wal-g");
+    let asked = flag == "--version" || flag == "-v";
+    (as_wal_g && asked).then(|| format!("wal-g version {}\tdamson\tdevel\tGreenplumDB", env!("CARGO_PKG_VERSION")))
+}

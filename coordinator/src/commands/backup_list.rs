@@ -1,0 +1,59 @@
+//! `backup-list`: what there is to restore.
+
+use std::io::stdout;
+
+use clap::{ArgAction, Args};
+use coordinator::catalog::Backups;
+use coordinator::listing::{self, Layout};
+
+use crate::error::{Error, Result};
+use crate::session::Session;
+
+/// List the backups of the cluster, oldest first
+#[derive(Debug, Args)]
+pub struct BackupList {
+    #[command(flatten)]
+    form: Form,
+    /// Times, host, version and restore point of every backup
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
+    detail: bool,
+}
+
+/// The form of a list.
+#[derive(Debug, Args)]
+pub struct Form {
+    /// A table with borders; with --json: indented
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
+    pretty: bool,
+    /// JSON, for programs
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
+    json: bool,
+}
+
+impl Form {
+    pub fn layout(&self) -> Layout {
+        Layout::from_flags(self.pretty, self.json)
+    }
+}
+
+pub async fn run(session: &Session, arguments: &BackupList) -> Result<()> {
+    let repository = session.repository()?;
+    let backups = Backups::load(repository.store()).await?;
+    let layout = arguments.form.layout();
+    if !arguments.detail {
+        return listing::backups(backups.entries(), layout, &mut stdout().lock()).map_err(cannot_print);
+    }
+    let details = backups.details().await;
+    listing::backup_details(&details.found, layout, &mut stdout().lock()).map_err(cannot_print)?;
+    for error in &details.unreadable {
+        tracing::error!("{error}");
+    }
+    match details.unreadable.len() {
+        0 => Ok(()),
+        count => Err(Error::Several(format!("{count} backups are not listed, because their sentinels cannot be read"))),
+    }
+}
+
+pub fn cannot_print(source: std::io::Error) -> Error {
+    Error::Local { doing: "printing the list", source }
+}

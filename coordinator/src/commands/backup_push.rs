@@ -1,0 +1,189 @@
+//! `backup-push`: the cluster, backed up.
+//!
+//! Preflight; then every segment is backed up, all hosts at once; then a restore point of the backup's name is created, the
+//! log is switched, and the log from every segment's start to the point is proved to be in the archive. Only then is the
+//! restore point stored, and the cluster sentinel last: a backup that is listed can be restored to a consistent cluster.
+
+use std::collections::BTreeMap;
+
+use clap::{ArgAction, Args};
+use coordinator::fanout::Verdict;
+use coordinator::progress::Progress;
+use formats::cluster::{ClusterSentinel, SegmentMetadata};
+use formats::wire::{PushedSegment, SegmentResult, Work};
+use formats::{BackupId, BackupName, ContentId, DATE_FORMAT, Timestamp, layout};
+use pgclient::greenplum;
+use segment_agent::cli;
+use segment_agent::repository::Repository;
+
+use super::preflight;
+use super::restore_point::{self, Point, Stretch};
+use crate::cluster::{Cluster, Node};
+use crate::error::{Error, Result};
+use crate::session::Session;
+
+/// Back up all primaries and the coordinator, and make them consistent with a restore point
+#[derive(Debug, Args)]
+pub struct BackupPush {
+    /// Never removed by a delete command
+    #[arg(short, long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
+    permanent: bool,
+    /// A full backup; this version makes no others
+    #[arg(short, long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide = true)]
+    full: bool,
+    /// Any JSON value, stored with the backup; WALG_SENTINEL_USER_DATA is used where this is absent
+    #[arg(long, value_name = "JSON")]
+    add_user_data: Option<String>,
+}
+
+pub async fn run(session: &Session, arguments: BackupPush) -> Result<()> {
+    let user_data = arguments.add_user_data.as_deref().or(session.settings.get("WALG_SENTINEL_USER_DATA"));
+    let user_data = cli::user_data(user_data)?;
+    let repository = session.repository()?;
+    let cluster = Cluster::discover(&session.settings).await?;
+    preflight::run(session, &cluster.nodes).await?;
+    greenplum::lock_backups(&cluster.server).await?;
+    leave_stale_backup_mode(session, &cluster).await?;
+
+    let name = layout::cluster_backup_name(chrono::Local::now().naive_local());
+    refuse_existing(&repository, &name).await?;
+    let start_time = now();
+    tracing::info!("backup {name}: {} segments", cluster.nodes.len());
+    let pushed = push_segments(session, &cluster.nodes, arguments.permanent).await?;
+    let point = make_consistent(session, &repository, &cluster, &name, &pushed).await?;
+
+    let finish_time = now();
+    let point = point.document(&cluster, name.as_str(), start_time, finish_time).await?;
+    repository.put_json(&layout::restore_point_key(name.as_str()), &point).await?;
+    let sentinel = ClusterSentinel {
+        restore_point: Some(name.as_str().to_owned()),
+        segments: segments(&cluster.nodes, &pushed, &point.lsn_by_segment),
+        user_data,
+        start_time,
+        finish_time,
+        date_format: DATE_FORMAT.to_owned(),
+        hostname: point.hostname.clone(),
+        gp_version: cluster.version_text(),
+        gp_flavor: cluster.flavor_text().to_owned(),
+        is_permanent: arguments.permanent,
+        system_identifier: point.system_identifier,
+        uncompressed_size: pushed.values().map(|segment| segment.uncompressed_bytes).sum(),
+        compressed_size: pushed.values().map(|segment| segment.compressed_bytes).sum(),
+        data_catalog_size: pushed.values().map(|segment| segment.data_catalog_bytes).sum(),
+        increment_from: None,
+        increment_full_name: None,
+        increment_count: None,
+    };
+    repository.put_json(&layout::sentinel_key(&name), &sentinel).await?;
+    tracing::info!("Wrote backup with name {name} to storage default");
+    Ok(())
+}
+
+/// A push that died may have left exclusive backups open (Greenplum 6); the lock proves that none is under way.
+async fn leave_stale_backup_mode(session: &Session, cluster: &Cluster) -> Result<()> {
+    let stale = greenplum::contents_in_backup(&cluster.server).await?;
+    if stale.is_empty() {
+        return Ok(());
+    }
+    tracing::warn!("ending backups that an earlier run left open on content ids {stale:?}");
+    let nodes: Vec<_> = cluster.nodes.iter().filter(|node| stale.contains(&node.content.0)).cloned().collect();
+    let coordinator = cluster.nodes.iter().find(|node| node.is_coordinator()).map_or("", |node| node.hostname.as_str());
+    session.run(session.jobs_beside(&nodes, coordinator, |_| Work::LeaveBackupMode)?, |_, _| {}).await?;
+    Ok(())
+}
+
+async fn refuse_existing(repository: &Repository, name: &BackupName) -> Result<()> {
+    if repository.store().head(&layout::sentinel_key(name)).await?.is_none() {
+        return Ok(());
+    }
+    Err(Error::refused(
+        format!("a backup named {name} exists already"),
+        "wait for a second, then run the command again",
+    ))
+}
+
+async fn push_segments(
+    session: &Session,
+    nodes: &[Node],
+    permanent: bool,
+) -> Result<BTreeMap<ContentId, PushedSegment>> {
+    let jobs = session.jobs(nodes, |nodes| Work::Push {
+        ids: nodes.iter().map(|_| BackupId::new(uuid::Uuid::new_v4().to_string())).collect(),
+        permanent,
+    })?;
+    let mut progress = Progress::new("backing up");
+    let outcome = session.run(jobs, |host, entry| progress.observe(host, entry)).await;
+    progress.finish();
+    let verdict = outcome?;
+    report_memory(&verdict);
+    let pushed: BTreeMap<_, _> = verdict
+        .results()
+        .into_iter()
+        .filter_map(|(content, result)| match result {
+            SegmentResult::Pushed(pushed) => Some((content, pushed.clone())),
+            _ => None,
+        })
+        .collect();
+    match nodes.iter().find(|node| !pushed.contains_key(&node.content)) {
+        None => Ok(pushed),
+        Some(node) => {
+            let what =
+                format!("host {}: the agent did not report the backup of content {}", node.hostname, node.content);
+            Err(Error::refused(what, "look into the agent's log on that host, then run the backup again"))
+        }
+    }
+}
+
+fn report_memory(verdict: &Verdict) {
+    for host in &verdict.hosts {
+        tracing::info!("host {}: the agent used {} MiB of memory at most", host.host, host.peak_memory_bytes >> 20);
+    }
+}
+
+/// Creates the restore point and waits until the log up to it is archived.
+async fn make_consistent(
+    session: &Session,
+    repository: &Repository,
+    cluster: &Cluster,
+    name: &BackupName,
+    pushed: &BTreeMap<ContentId, PushedSegment>,
+) -> Result<Point> {
+    let point = restore_point::create(session, cluster, name.as_str()).await?;
+    let stretches = point.stretches(|content| {
+        let segment = pushed.get(&content)?;
+        Some(Stretch {
+            from: segment.start_lsn,
+            timeline: segment.timeline,
+            segment_size_bytes: segment.segment_size_bytes,
+        })
+    })?;
+    restore_point::prove_archived(session, repository, &stretches).await?;
+    Ok(point)
+}
+
+fn segments(
+    nodes: &[Node],
+    pushed: &BTreeMap<ContentId, PushedSegment>,
+    lsns: &BTreeMap<ContentId, pgdata::Lsn>,
+) -> Vec<SegmentMetadata> {
+    let described = nodes.iter().filter_map(|node| {
+        let segment = pushed.get(&node.content)?;
+        Some(SegmentMetadata {
+            db_id: node.db_id,
+            content_id: node.content,
+            role: "p".to_owned(),
+            port: node.port,
+            hostname: node.hostname.clone(),
+            data_dir: node.data_dir.to_string_lossy().into_owned(),
+            backup_id: segment.backup_id.clone(),
+            backup_name: segment.backup_name.clone(),
+            restore_point_lsn: lsns.get(&node.content).copied(),
+        })
+    });
+    described.collect()
+}
+
+/// UTC, rounded up to microseconds as WAL-G does.
+pub fn now() -> Timestamp {
+    Timestamp(chrono::Utc::now().fixed_offset()).rounded_up_to_micros()
+}

@@ -1,0 +1,11 @@
+//! One command, one file.
+
+pub mod backup_fetch;
+pub mod backup_list;
+pub mod backup_push;
+pub mod create_restore_point;
+pub mod hosts;
+pub mod preflight;
+pub mod restore_point;
+pub mod restore_point_list;
+pub mod seg;

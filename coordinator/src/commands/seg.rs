@@ -1,0 +1,66 @@
+//! `seg`: what a segment's server calls.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use formats::ContentId;
+use segment_agent::cli::{self, ArchiveCommand};
+use settings::Settings;
+
+use crate::error::Error;
+
+/// Archive and fetch log files of one segment
+#[derive(Debug, Args)]
+pub struct Seg {
+    /// Content id of the segment, -1 for the coordinator; WALG_GP_SEG_CONTENT_ID is used where this is absent
+    #[arg(long, global = true, value_name = "N", allow_hyphen_values = true)]
+    content_id: Option<String>,
+
+    #[command(subcommand)]
+    command: SegCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum SegCommand {
+    /// Archive a log file: archive_command = 'damson seg wal-push %p --content-id=N --config FILE'
+    WalPush {
+        /// Path of the file
+        wal_filepath: PathBuf,
+    },
+    /// Fetch an archived log file: restore_command = 'damson seg wal-fetch %f %p --content-id=N --config FILE'; exit code 74 if
+    /// there is none
+    WalFetch {
+        /// Name of the file
+        wal_name: String,
+        /// Where to write it; must not exist
+        destination_filename: PathBuf,
+    },
+}
+
+pub fn run(settings: &Settings, seg: &Seg) -> ExitCode {
+    let content = match content_id(settings, seg) {
+        Ok(content) => content,
+        Err(error) => return error.report(),
+    };
+    let command = match &seg.command {
+        SegCommand::WalPush { wal_filepath } => ArchiveCommand::Push(wal_filepath.clone()),
+        SegCommand::WalFetch { wal_name, destination_filename } => {
+            ArchiveCommand::Fetch { name: wal_name.clone(), destination: destination_filename.clone() }
+        }
+    };
+    cli::run_archive_command(settings, Some(content), &command)
+}
+
+fn content_id(settings: &Settings, seg: &Seg) -> Result<ContentId, Error> {
+    let remedy = "add --content-id=N with the content id of the segment (-1 for the coordinator)";
+    let Some(text) = seg.content_id.as_deref().or(settings.get("WALG_GP_SEG_CONTENT_ID")) else {
+        let what =
+            "segment content ID is not specified, add the --content-id flag or use the WALG_GP_SEG_CONTENT_ID setting";
+        return Err(Error::refused(what, remedy));
+    };
+    text.trim()
+        .parse()
+        .map(ContentId)
+        .map_err(|_| Error::refused(format!("the content id {text:?} is no number"), remedy))
+}
