@@ -51,10 +51,10 @@ struct Row<'a> {
     increment_count: Option<u32>,
 }
 
-/// `backup-list --detail`, by finish time; those of one finish time in the order of `backups`.
+/// `backup-list --detail`, by finish time; those of one finish time by name.
 pub fn backup_details(backups: &[BackupDetail], layout: Layout, out: &mut impl Write) -> io::Result<()> {
     let mut sorted: Vec<&BackupDetail> = backups.iter().collect();
-    sorted.sort_by_key(|backup| backup.sentinel.finish_time);
+    sorted.sort_by_key(|backup| (backup.sentinel.finish_time, &backup.name));
     let rows: Vec<Row<'_>> = sorted.into_iter().map(row).collect();
     let table = Table { columns: &COLUMNS, rows: rows.iter().map(cells).collect() };
     write_list(layout, &table, &rows, "No backups found", out)

@@ -75,7 +75,7 @@ fn an_empty_storage_is_an_empty_list() {
     }
 }
 
-/// Keys of user data are sorted, absent values are left out, and a name may hold the name of a WAL file.
+/// Keys of user data are sorted, absent values are left out, backups of one finish time are sorted by name, and a name may hold the name of a WAL file.
 #[test]
 fn rare_values() {
     let sentinel = r#"{"user_data":{"z":1.0,"a":"<b>","n":[1e21,{}]},"start_time":"0001-01-01T00:00:00Z","finish_time":"2026-01-01T10:00:00.5+03:00","gp_version":"6.19.3","is_permanent":true,"system_identifier":7054000000000000001}"#;
@@ -87,6 +87,11 @@ fn rare_values() {
     let plain = "name restore_point start_time finish_time               hostname gp_version is_permanent\n\
                  b1   -             -          2026-01-01T10:00:00+03:00          6.19.3     true\n";
     assert_eq!(text(|out| backup_details(&details, Layout::Plain, out)), plain);
+
+    block_on(store.put("basebackups_005/a2_backup_stop_sentinel.json", sentinel.as_bytes().into())).unwrap();
+    let details = block_on(block_on(Backups::load(&store)).unwrap().details()).found;
+    let json = text(|out| backup_details(&details, Layout::Json, out));
+    assert!(json.find("\"a2\"") < json.find("\"b1\""), "{json}");
 
     let key = "basebackups_005/at_000000010000000000000003_restore_point.json";
     block_on(store.put(key, bytes::Bytes::new())).unwrap();
