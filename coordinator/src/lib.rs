@@ -1,5 +1,8 @@
 //! The control plane: the hosts of a cluster, the fan-out of one command over them, and what a person sees of it.
 
+pub mod catalog;
 pub mod fanout;
 pub mod host;
-
+pub mod listing;
+pub mod progress;
+pub mod recovery;
