@@ -1,4 +1,11 @@
-//! The integration tests, one binary: they share the templates and the build of the rig.
+//! Tests of the built programs on real servers, and of the tree itself.
 
+mod bad_input;
+mod cycle;
+mod damage;
+mod golden;
+mod protocol;
+mod resume;
 mod rig;
+mod storages;
 mod tidy;
