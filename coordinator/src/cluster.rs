@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use formats::{ContentId, DbId};
+use pgclient::Server;
 use pgclient::greenplum::{self, Flavor, Version};
-use pgclient::{ConnectOptions, Server};
 use restore_configs::RestoreConfig;
 use settings::Settings;
 
@@ -39,10 +39,7 @@ pub struct Cluster {
 impl Cluster {
     /// Connects to the coordinator and reads gp_segment_configuration.
     pub async fn discover(settings: &Settings) -> Result<Self> {
-        let mut options = ConnectOptions::from_lookup(&|name| settings.get(name).map(str::to_owned))?;
-        if let Some(timeout) = settings.duration("DAMSON_CONNECT_TIMEOUT")? {
-            options = options.with_connect_timeout(timeout);
-        }
+        let options = segment_agent::work::connect_options(settings)?;
         let server = Server::connect(&options).await?;
         let version = greenplum::version(&server).await?;
         let rows = greenplum::segments(&server).await?;

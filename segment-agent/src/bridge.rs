@@ -154,3 +154,30 @@ impl Read for ObjectSource {
         Ok(count)
     }
 }
+
+/// Reads until `buffer` is full or the content ends.
+pub fn read_full(reader: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match reader.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+/// Runs blocking work beside the runtime's own threads.
+pub async fn on_worker<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    joined(tokio::task::spawn_blocking(work).await)
+}
+
+/// What a task returned; a task that panicked is an error like any other.
+pub fn joined<T>(outcome: Result<Result<T>, tokio::task::JoinError>) -> Result<T> {
+    outcome.unwrap_or_else(|error| {
+        let what = format!("a worker ended unexpectedly: {error}");
+        Err(Error::refused(what, "this is a defect of the program; please report it"))
+    })
+}

@@ -83,6 +83,13 @@ impl Error {
     }
 }
 
+/// Keeps the failure that explains the others: what was cancelled because of it does not replace it.
+pub(crate) fn keep_first(failure: &mut Option<Error>, error: Error) {
+    if failure.is_none() || matches!(failure, Some(Error::Cancelled)) {
+        *failure = Some(error);
+    }
+}
+
 /// An I/O error that carries one of ours inside is that one.
 pub(crate) fn from_io(error: std::io::Error, otherwise: impl FnOnce(std::io::Error) -> Error) -> Error {
     if error.get_ref().is_some_and(|inner| inner.is::<Error>()) {

@@ -7,6 +7,7 @@ pub mod backups;
 pub mod bridge;
 pub mod cli;
 pub mod data_dir;
+pub mod environment;
 pub mod error;
 pub mod fetch;
 pub mod logs;

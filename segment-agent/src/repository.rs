@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use settings::{Encryption, LibsodiumKey, Settings};
 use storage::{StorageSettings, Store};
 
+use crate::environment::lookup;
 use crate::error::{Error, Result};
 
 /// Size of the parts of an S3 upload, unless set.
@@ -29,7 +30,7 @@ pub struct Repository {
 impl Repository {
     /// Opens the repository that `settings` name; no request is sent.
     pub fn open(settings: &Settings) -> Result<Self> {
-        let mut storage = StorageSettings::from_lookup(&|name| settings.get(name).map(str::to_owned))?;
+        let mut storage = StorageSettings::from_lookup(&lookup(settings))?;
         let transfer_bytes = transfer_bytes(&mut storage, settings);
         let root = Store::open(&storage)?;
         let store = match settings.get("WALG_STORAGE_PREFIX") {

@@ -78,6 +78,12 @@ fn yaml(text: &str) -> Result<Map<String, Value>, String> {
     }
 }
 
+/// YAML as JSON text, for the few settings whose value is a document of its own.
+pub fn yaml_as_json(text: &str) -> Option<String> {
+    let value: serde_yaml::Value = serde_yaml::from_str(text).ok()?;
+    serde_json::to_string(&value).ok()
+}
+
 /// libyaml's and serde's messages may quote a value after `: `; what a person needs is the place and the first words.
 fn position_only(error: &serde_yaml::Error) -> String {
     let quoted = error.to_string().contains(['"', '`', '\'']);

@@ -17,6 +17,7 @@ mod typed;
 
 pub use encryption::{Encryption, LibsodiumKey};
 pub use error::{Error, ErrorKind};
+pub use file::yaml_as_json;
 pub use flags::{flag_name, split_flags};
 pub use load::{Kind, Origin, Request, Settings};
 pub use table::{AppliesTo, Setting, TABLE, find, is_secret};

@@ -261,11 +261,10 @@ impl Extraction {
     /// After the last object: nothing may be missing; then links, flush, and the marker goes.
     pub fn finish(&self) -> Result<Fetched> {
         let progress = self.lock();
-        if let Some(proofs) = &self.proofs {
-            if let Some(missing) = proofs.files.keys().find(|name| !progress.seen.contains(*name)) {
-                let path = missing.to_string();
-                return Err(Error::Differs { path, why: "no archive of the backup holds it".to_owned() });
-            }
+        let promised = self.proofs.iter().flat_map(|proofs| proofs.files.keys());
+        if let Some(missing) = promised.into_iter().find(|name| !progress.seen.contains(*name)) {
+            let path = missing.to_string();
+            return Err(Error::Differs { path, why: "no archive of the backup holds it".to_owned() });
         }
         for (name, points_to) in &progress.links {
             self.target.make_link(name, points_to)?;

@@ -20,8 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::extract::{Extraction, Job};
 use self::target::Target;
-use crate::bridge::Driver;
-use crate::error::{Error, Result};
+use crate::bridge::{Driver, joined, on_worker};
+use crate::error::{Result, keep_first};
 use crate::monitor::Monitor;
 use crate::pool::Pool;
 use crate::repository::Repository;
@@ -101,21 +101,11 @@ async fn run_jobs(extraction: &Arc<Extraction>, jobs: Vec<Job>, pool: &Pool) -> 
         workers.spawn_blocking(move || extraction.run_worker(&jobs, &pool));
     }
     let mut failure = None;
-    while let Some(joined) = workers.join_next().await {
-        if let Err(error) = joined.unwrap_or_else(|error| Err(worker_died(error))) {
+    while let Some(outcome) = workers.join_next().await {
+        if let Err(error) = joined(outcome) {
             extraction.cancel.cancel();
-            if failure.is_none() || matches!(failure, Some(Error::Cancelled)) {
-                failure = Some(error);
-            }
+            keep_first(&mut failure, error);
         }
     }
     failure.map_or(Ok(()), Err)
-}
-
-async fn on_worker<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(worker_died(error)))
-}
-
-fn worker_died(error: tokio::task::JoinError) -> Error {
-    Error::refused(format!("a worker ended unexpectedly: {error}"), "this is a defect of the program; please report it")
 }

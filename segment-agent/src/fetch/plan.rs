@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::FetchRequest;
 use super::extract::Job;
 use super::proofs::Proofs;
-use crate::bridge::{Driver, ObjectSource};
+use crate::bridge::{Driver, ObjectSource, on_worker};
 use crate::error::{Error, Result};
 use crate::repository::Repository;
 
@@ -117,7 +117,7 @@ async fn listed_parts(
     }
     let key = layout::files_metadata_key(backup);
     let (repository, driver, cancel) = (repository.clone(), driver.clone(), cancel.clone());
-    super::on_worker(move || {
+    on_worker(move || {
         let source = match ObjectSource::open(&driver, &cancel, repository.store(), &key) {
             Err(Error::Storage(error)) if error.kind() == storage::ErrorKind::NotFound => return Ok(Vec::new()),
             opened => opened?,
@@ -144,7 +144,7 @@ async fn read_proofs(
         return Ok(None);
     }
     let (repository, driver, cancel) = (repository.clone(), driver.clone(), cancel.clone());
-    let proofs = super::on_worker(move || {
+    let proofs = on_worker(move || {
         let source = ObjectSource::open(&driver, &cancel, repository.store(), &key)?;
         let decoder = codec::Decoder::new(codec::Codec::Zstd, &repository.cipher, source)
             .map_err(|error| Error::damaged(&key, error))?;

@@ -14,8 +14,8 @@ use formats::{DATE_FORMAT, layout};
 
 use super::catalog::Catalog;
 use super::part::Packing;
-use super::{Begun, Ended, PushRequest, on_worker};
-use crate::bridge::ObjectWriter;
+use super::{Begun, Ended, PushRequest};
+use crate::bridge::{ObjectWriter, on_worker};
 use crate::error::{Error, Result, from_io};
 
 pub async fn store(

@@ -28,9 +28,9 @@ use tokio_util::sync::CancellationToken;
 use self::catalog::Catalog;
 use self::part::{Packing, Part};
 use self::queue::Queue;
-use crate::bridge::Driver;
+use crate::bridge::{Driver, joined, on_worker};
 use crate::data_dir;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, keep_first};
 use crate::monitor::Monitor;
 use crate::pool::Pool;
 use crate::repository::Repository;
@@ -196,18 +196,15 @@ async fn pack(packing: &Arc<Packing>, server: &Server) -> Result<()> {
     let mut failure = None;
     loop {
         let outcome = tokio::select! {
-            joined = workers.join_next() => match joined {
+            next = workers.join_next() => match next {
                 None => break,
-                Some(Ok(result)) => result,
-                Some(Err(error)) => Err(worker_died(error)),
+                Some(outcome) => joined(outcome),
             },
             _ = alive.tick() => server.ping().await.map_err(Error::from),
         };
         if let Err(error) = outcome {
             packing.cancel.cancel();
-            if failure.is_none() || matches!(failure, Some(Error::Cancelled)) {
-                failure = Some(error);
-            }
+            keep_first(&mut failure, error);
         }
     }
     failure.map_or(Ok(()), Err)
@@ -269,15 +266,6 @@ async fn remove_folder(repository: &Repository, backup: &BackupName) -> Result<(
 /// UTC, rounded up to microseconds as WAL-G does.
 fn now() -> Timestamp {
     Timestamp(chrono::Utc::now().fixed_offset()).rounded_up_to_micros()
-}
-
-/// Runs blocking work beside the runtime's own threads.
-async fn on_worker<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(worker_died(error)))
-}
-
-fn worker_died(error: tokio::task::JoinError) -> Error {
-    Error::refused(format!("a worker ended unexpectedly: {error}"), "this is a defect of the program; please report it")
 }
 
 impl Packing {

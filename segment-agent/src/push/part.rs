@@ -4,7 +4,6 @@
 //! threshold (WALG_TAR_SIZE_THRESHOLD), so a part holds whole files only.
 
 use std::fs::File;
-use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -19,7 +18,7 @@ use super::catalog::{Catalog, Packed, PlainContent};
 use super::owners::Owners;
 use super::queue::Queue;
 use super::walk::Entry;
-use crate::bridge::{Driver, ObjectDigest, ObjectWriter};
+use crate::bridge::{Driver, ObjectDigest, ObjectWriter, read_full};
 use crate::error::{Error, Result, from_io};
 use crate::monitor::Monitor;
 use crate::pool::Pool;
@@ -216,20 +215,6 @@ fn member_of(entry: &Entry, owners: &mut Owners) -> Member {
 /// Whole seconds, rounded as Go's archive/tar rounds them.
 fn rounded_seconds(metadata: &std::fs::Metadata) -> i64 {
     metadata.mtime() + i64::from(metadata.mtime_nsec() >= 500_000_000)
-}
-
-/// Reads until `buffer` is full or the file ends.
-fn read_full(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match file.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }
 
 /// Doubles the kernel's read-ahead. Only a hint: a refusal changes nothing.

@@ -1,7 +1,7 @@
 //! Storing one log file.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::Path;
 
 use codec::{Codec, Decoder, Encoder};
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::CHUNK_BYTES;
 use super::fetch::find;
-use crate::bridge::{Driver, ObjectSource, ObjectWriter};
+use crate::bridge::{Driver, ObjectSource, ObjectWriter, read_full};
 use crate::error::{Error, Result, from_io};
 use crate::repository::Repository;
 
@@ -38,10 +38,9 @@ pub fn push(repository: &Repository, driver: &Driver, path: &Path, options: Push
         )
     })?;
     let mut file = File::open(path).map_err(|error| Error::file("opening the log file", path, error))?;
-    if options.prevent_overwrite || WalFileName::classify(name).is_history() {
-        if let Some((key, codec)) = find(repository, driver, name)? {
-            return compare(repository, driver, &key, codec, &mut file, path);
-        }
+    let guarded = options.prevent_overwrite || WalFileName::classify(name).is_history();
+    if guarded && let Some((key, codec)) = find(repository, driver, name)? {
+        return compare(repository, driver, &key, codec, &mut file, path);
     }
     store(repository, driver, name, &mut file, path)?;
     Ok(Pushed::Stored)
@@ -92,18 +91,4 @@ fn compare(
             return Ok(Pushed::Same);
         }
     }
-}
-
-/// Reads until `buffer` is full or the content ends.
-fn read_full(reader: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match reader.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }

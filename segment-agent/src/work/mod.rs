@@ -16,7 +16,8 @@ use pgclient::{ConnectOptions, Server};
 use settings::Settings;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::{Error, Result};
+use crate::bridge::joined;
+use crate::error::{Error, Result, keep_first};
 use crate::fetch::{FetchRequest, fetch};
 use crate::monitor::{Monitor, Sink};
 use crate::pool::Pool;
@@ -58,17 +59,9 @@ pub async fn carry_out(spec: &JobSpec, settings: Settings, sink: Sink, cancel: &
         .zip(tasks)
         .map(|(target, task)| tokio::spawn(run_segment(shared.clone(), target.clone(), task, sink.clone())));
     let mut failure = None;
-    for joined in join_all(running).await {
-        let outcome = joined.unwrap_or_else(|error| {
-            Err(Error::refused(
-                format!("the work on a segment ended unexpectedly: {error}"),
-                "this is a defect of the program; please report it",
-            ))
-        });
-        if let Err(error) = outcome {
-            if failure.is_none() || matches!(failure, Some(Error::Cancelled)) {
-                failure = Some(error);
-            }
+    for outcome in join_all(running).await {
+        if let Err(error) = joined(outcome) {
+            keep_first(&mut failure, error);
         }
     }
     failure.map_or(Ok(()), Err)

@@ -3,6 +3,7 @@
 use pgclient::ConnectOptions;
 use settings::Settings;
 
+use crate::environment::lookup;
 use crate::error::{Error, Result};
 use crate::pool::Pool;
 use crate::repository::Repository;
@@ -18,7 +19,7 @@ const DECODER_BYTES: u64 = 9 << 20;
 
 /// libpq's environment, with the settings in front of it.
 pub fn connect_options(settings: &Settings) -> Result<ConnectOptions> {
-    let options = ConnectOptions::from_lookup(&|name| settings.get(name).map(str::to_owned))?;
+    let options = ConnectOptions::from_lookup(&lookup(settings))?;
     Ok(match settings.duration("DAMSON_CONNECT_TIMEOUT")? {
         Some(timeout) => options.with_connect_timeout(timeout),
         None => options,

@@ -240,15 +240,15 @@ fn part_size(lookup: Lookup<'_>) -> Result<u64> {
     }
 }
 
-/// A YAML or JSON map, or a list of maps.
+/// A JSON map, or a list of maps.
 fn headers(lookup: Lookup<'_>) -> Result<Vec<(String, Secret)>> {
     use std::collections::BTreeMap;
     const NAME: &str = "S3_REQUEST_ADDITIONAL_HEADERS";
     let Some(text) = option(lookup, NAME) else { return Ok(Vec::new()) };
-    let map: Result<BTreeMap<String, String>, _> = serde_yaml::from_str(&text);
+    let map: Result<BTreeMap<String, String>, _> = serde_json::from_str(&text);
     let maps = match map {
         Ok(map) => vec![map],
-        Err(_) => serde_yaml::from_str::<Vec<BTreeMap<String, String>>>(&text)
+        Err(_) => serde_json::from_str::<Vec<BTreeMap<String, String>>>(&text)
             .map_err(|_| Error::setting(NAME, "it is neither a map of names to values nor a list of such maps"))?,
     };
     Ok(maps.into_iter().flatten().map(|(name, value)| (name, Secret(value))).collect())
@@ -305,7 +305,7 @@ mod tests {
                 ("WALG_S3_MIN_THROTTLING_RETRY_DELAY", "7"),
                 ("S3_SSE", "aws:kms"),
                 ("S3_SSE_KMS_ID", "key-1"),
-                ("S3_REQUEST_ADDITIONAL_HEADERS", "[{X-A: '1'}, {\"X-B\": \"two\"}]"),
+                ("S3_REQUEST_ADDITIONAL_HEADERS", "[{\"X-A\": \"1\"}, {\"X-B\": \"two\"}]"),
                 ("AWS_REGION", "eu-west-1"),
                 ("WALG_S3_CA_CERT_FILE", "/etc/ca.pem"),
             ],
