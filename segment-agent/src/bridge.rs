@@ -46,6 +46,12 @@ pub struct ObjectDigest {
     pub blake3: [u8; 32],
 }
 
+impl ObjectDigest {
+    pub fn of(stored: &[u8]) -> Self {
+        Self { bytes: stored.len() as u64, blake3: *blake3::hash(stored).as_bytes() }
+    }
+}
+
 /// `Write` over an upload; hashes the stored bytes on their way. Dropped without [`finish`](Self::finish), nothing appears.
 pub struct ObjectWriter {
     driver: Driver,

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use settings::{Encryption, LibsodiumKey, Settings};
 use storage::{StorageSettings, Store};
 
+use crate::bridge::ObjectDigest;
 use crate::environment::lookup;
 use crate::error::{Error, Result};
 
@@ -66,10 +67,12 @@ impl Repository {
         self.transfer_bytes.min(DOWNLOAD_BYTES)
     }
 
-    /// Writes a small JSON document as Go's encoding/json would.
-    pub async fn put_json<T: Serialize>(&self, key: &str, document: &T) -> Result<()> {
+    /// Writes a small JSON document as Go's encoding/json would; returns what was stored.
+    pub async fn put_json<T: Serialize>(&self, key: &str, document: &T) -> Result<ObjectDigest> {
         let body = formats::go_json::to_vec(document);
-        Ok(self.store.put(key, Bytes::from(body)).await?)
+        let digest = ObjectDigest::of(&body);
+        self.store.put(key, Bytes::from(body)).await?;
+        Ok(digest)
     }
 
     pub async fn get_json<T: DeserializeOwned>(&self, key: &str) -> Result<T> {

@@ -51,7 +51,7 @@ pub async fn fetch_here(
     let backup = backups::find(&repository, wanted).await?;
     let tablespaces = restore_spec.map(read_restore_spec).transpose()?;
     let durable = !settings.bool("WALG_TAR_DISABLE_FSYNC")?;
-    let request = FetchRequest { backup, destination, tablespaces, durable };
+    let request = FetchRequest { backup, destination, tablespaces, of_cluster: false, durable };
     let pool = fetch_pool(settings, &repository)?;
     fetch(&repository, &request, &pool, &logging_monitor(), cancel).await
 }

@@ -245,13 +245,7 @@ impl Extraction {
 
     fn check_object(&self, name: &str, key: &str, digest: Option<ObjectDigest>) -> Result<()> {
         let Some(proofs) = &self.proofs else { return Ok(()) };
-        let Some(proof) = proofs.objects.get(format!("tar_partitions/{name}").as_str()) else {
-            return Err(Error::damaged(key, "the manifest does not know it"));
-        };
-        if digest.is_some_and(|is| is.bytes == proof.bytes && is.blake3 == proof.blake3) {
-            return Ok(());
-        }
-        Err(Error::damaged(key, "its bytes have another hash than the manifest says"))
+        proofs.check_object(&format!("tar_partitions/{name}"), digest).map_err(|why| Error::damaged(key, why))
     }
 
     fn account(&self, name: Box<str>, bytes: u64, kept: bool) {

@@ -6,6 +6,7 @@
 //! way the directory holds a marker; a run that finds the marker of its own backup goes on where the last one stopped,
 //! and keeps what is already there and proved by its hash.
 
+mod documents;
 mod extract;
 mod plan;
 mod proofs;
@@ -34,6 +35,9 @@ pub struct FetchRequest {
     pub destination: PathBuf,
     /// Other places for the tablespaces than those recorded in the backup.
     pub tablespaces: Option<TablespaceSpec>,
+    /// A segment of a cluster: its backup always comes with a list of append-optimized files, and without that list the
+    /// files would be left out unnoticed.
+    pub of_cluster: bool,
     /// Flush everything to the disk before success is reported.
     pub durable: bool,
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::Read;
 
+use crate::bridge::ObjectDigest;
 use formats::manifest::{ManifestEntry, read_manifest};
 
 /// The plain content of one file.
@@ -54,6 +55,15 @@ impl Proofs {
         }
         proofs.holders = names;
         Ok(proofs)
+    }
+
+    /// Compares what was read of object `name` (its key inside the backup's folder) with what is promised.
+    pub fn check_object(&self, name: &str, read: Option<ObjectDigest>) -> Result<(), &'static str> {
+        let Some(proof) = self.objects.get(name) else { return Err("the manifest does not know it") };
+        if read.is_some_and(|read| read.bytes == proof.bytes && read.blake3 == proof.blake3) {
+            return Ok(());
+        }
+        Err("its bytes have another hash than the manifest says")
     }
 
     /// Name of the object that holds a file.

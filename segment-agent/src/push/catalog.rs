@@ -83,24 +83,34 @@ impl Catalog {
         Ok(())
     }
 
-    /// Writes files_metadata.json to `out` and returns it with the encoded manifest.
-    pub fn finish<W: Write>(mut self, out: W, databases: &DatabasesByNames) -> std::io::Result<(W, Vec<u8>)> {
+    /// Records an object of the backup's folder that is no archive.
+    pub fn add_object(&mut self, key: &str, digest: ObjectDigest) {
+        let name = key.rsplit('/').next().unwrap_or(key).to_owned();
+        self.objects.push(ManifestObject { name, size: digest.bytes, blake3: ContentHash(digest.blake3) });
+    }
+
+    /// Writes files_metadata.json to `out`. What was collected for it is gone afterwards.
+    pub fn write_files_metadata<W: Write>(&mut self, out: W, databases: &DatabasesByNames) -> std::io::Result<W> {
         let mut writer = FilesMetadataWriter::new(out);
-        for entry in BufReader::new(self.files.into_reader()).lines() {
+        let files = std::mem::replace(&mut self.files, Spool::new());
+        for entry in BufReader::new(files.into_reader()).lines() {
             writer.add_file_entry(&entry?)?;
         }
-        for (name, members) in self.parts {
+        for (name, members) in std::mem::take(&mut self.parts) {
             writer.begin_tar(&name)?;
             for member in BufReader::new(members.into_reader()).lines() {
                 writer.add_tar_member_json(&member?)?;
             }
         }
-        let out = writer.finish(databases)?;
+        writer.finish(databases)
+    }
+
+    /// The encoded manifest.
+    pub fn finish(mut self) -> std::io::Result<Vec<u8>> {
         for object in &self.objects {
             self.manifest.add_object(object)?;
         }
-        let manifest = self.manifest.finish()?.finish()?;
-        Ok((out, manifest))
+        Ok(self.manifest.finish()?.finish()?)
     }
 }
 

@@ -29,9 +29,12 @@ pub async fn store(
     let pushed = packing.pushed(request, begun, ended);
     let sentinel = sentinel(packing, request, begun, ended, &pushed);
     repository.put_json(&layout::metadata_key(&begun.backup), &metadata(&sentinel)).await?;
-    let manifest = store_files_metadata(packing.clone(), names).await?;
-    repository.put_json(&layout::ao_files_metadata_key(&begun.backup), &AoFilesMetadata::default()).await?;
-    repository.put_json(&layout::pax_files_metadata_key(&begun.backup), &PaxFilesMetadata::default()).await?;
+    let mut catalog = take_catalog(packing)?;
+    let (ao_key, pax_key) =
+        (layout::ao_files_metadata_key(&begun.backup), layout::pax_files_metadata_key(&begun.backup));
+    catalog.add_object(&ao_key, repository.put_json(&ao_key, &AoFilesMetadata::default()).await?);
+    catalog.add_object(&pax_key, repository.put_json(&pax_key, &PaxFilesMetadata::default()).await?);
+    let manifest = store_files_metadata(packing.clone(), catalog, names).await?;
     repository.store().put(&layout::manifest_key(&begun.backup), Bytes::from(manifest)).await?;
     if packing.cancel.is_cancelled() {
         return Err(Error::Cancelled);
@@ -40,19 +43,23 @@ pub async fn store(
     Ok(pushed)
 }
 
-/// Stores files_metadata.json and returns the encoded manifest.
-async fn store_files_metadata(packing: Arc<Packing>, names: DatabasesByNames) -> Result<Vec<u8>> {
+/// The workers are done with it.
+fn take_catalog(packing: &Packing) -> Result<Catalog> {
+    let empty = Catalog::new(&packing.backup, &packing.repository.cipher)?;
+    Ok(std::mem::replace(&mut *packing.catalog.lock().unwrap_or_else(PoisonError::into_inner), empty))
+}
+
+/// Stores files_metadata.json and returns the encoded manifest, which knows every object that never changes: all but
+/// metadata.json, which marking a backup rewrites, and the sentinel.
+async fn store_files_metadata(packing: Arc<Packing>, mut catalog: Catalog, names: DatabasesByNames) -> Result<Vec<u8>> {
     on_worker(move || {
-        let catalog = {
-            let mut shared = packing.catalog.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut *shared, Catalog::new(&packing.backup, &packing.repository.cipher)?)
-        };
         let key = layout::files_metadata_key(&packing.backup);
         let object = ObjectWriter::start(&packing.driver, &packing.cancel, packing.repository.store(), &key)?;
         let broken = |error| from_io(error, |error| Error::damaged(&key, error));
-        let (out, manifest) = catalog.finish(BufWriter::with_capacity(1 << 20, object), &names).map_err(broken)?;
-        out.into_inner().map_err(|error| broken(error.into_error()))?.finish()?;
-        Ok(manifest)
+        let out = catalog.write_files_metadata(BufWriter::with_capacity(1 << 20, object), &names).map_err(broken)?;
+        let object = out.into_inner().map_err(|error| broken(error.into_error()))?;
+        catalog.add_object(&key, object.finish()?);
+        catalog.finish().map_err(|error| Error::damaged(layout::manifest_key(&packing.backup), error))
     })
     .await
 }

@@ -158,7 +158,8 @@ async fn run_fetch(
     monitor: &Monitor,
 ) -> Result<SegmentResult> {
     let durable = !shared.settings.bool("WALG_TAR_DISABLE_FSYNC")?;
-    let request = FetchRequest { backup, destination: target.data_dir.clone(), tablespaces: None, durable };
+    let request =
+        FetchRequest { backup, destination: target.data_dir.clone(), tablespaces: None, of_cluster: true, durable };
     let repository = shared.repository.segment(target.content);
     let fetched = fetch(&repository, &request, &shared.pool, monitor, &shared.cancel).await?;
     Ok(SegmentResult::Unpacked { files: fetched.files, bytes: fetched.bytes, kept_files: fetched.kept_files })
