@@ -176,7 +176,7 @@ fn typed_values() {
     assert_eq!(settings.duration("WALG_GP_SEG_UPD_INTERVAL").unwrap(), Some(Duration::from_secs(10)));
     assert_eq!(settings.bytes("WALG_FAILOVER_STORAGES_CHECK_SIZE").unwrap(), Some(1 << 20));
     assert_eq!(settings.bytes("DAMSON_MEMORY_BUDGET").unwrap(), Some(64 << 20));
-    assert_eq!(settings.concurrency("WALG_DOWNLOAD_CONCURRENCY", 1).unwrap(), 10);
+    assert_eq!(settings.concurrency("WALG_GP_DELETE_CONCURRENCY", 7).unwrap(), 1);
     assert!(settings.path("DAMSON_STATE_DIR").unwrap().is_absolute());
     for error in [
         settings.concurrency("WALG_UPLOAD_CONCURRENCY", 1).map(drop).unwrap_err(),

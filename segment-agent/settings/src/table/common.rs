@@ -4,9 +4,9 @@ use super::{Setting, both};
 
 #[rustfmt::skip]
 pub const ROWS: &[Setting] = &[
-    both("WALG_DOWNLOAD_CONCURRENCY", "int>=1", "10", "parallel downloads in backup-fetch; number of WALs prefetched after wal-fetch (1 = no prefetch)"),
+    both("WALG_DOWNLOAD_CONCURRENCY", "int>=1", "", "most objects unpacked at once on a host; when unset as many as cores and DAMSON_MEMORY_BUDGET allow"),
     both("WALG_UPLOAD_CONCURRENCY", "int>=1", "16", "parallel uploads of backup parts; wal-push background uploads use this minus 1; width of the MISSING_UPLOADING window in wal-verify"),
-    both("WALG_UPLOAD_DISK_CONCURRENCY", "int>=1", "1", "number of tar streams read from disk in parallel by backup-push (4 when --turbo)"),
+    both("WALG_UPLOAD_DISK_CONCURRENCY", "int>=1", "", "most tar parts written at once on a host; when unset as many as cores and DAMSON_MEMORY_BUDGET allow"),
     both("WALG_UPLOAD_QUEUE", "int>=1", "2", "how many finished tar parts may wait for upload during backup-push"),
     both("WALG_DOWNLOAD_FILE_RETRIES", "int", "15", "retries of a failed file in backup-fetch"),
     both("WALG_SENTINEL_USER_DATA", "JSON string", "", "user data stored in sentinel and metadata; overridden by --add-user-data"),
@@ -24,7 +24,7 @@ pub const ROWS: &[Setting] = &[
     both("WALG_LOG_LEVEL", "enum NORMAL|DEVEL|ERROR", "NORMAL", "NORMAL: info, warning, error; DEVEL: also debug lines; ERROR: errors only. Another value is an error"),
     both("WALG_LOG_DESTINATION", "path or \"stderr\"", "", "file that log lines are appended to (created 0644) instead of stderr"),
     both("WALG_TAR_SIZE_THRESHOLD", "int64 bytes", "1073741823", "target size of one tar part before compression"),
-    both("WALG_TAR_DISABLE_FSYNC", "bool", "false", "do not fsync extracted files"),
+    both("WALG_TAR_DISABLE_FSYNC", "bool", "false", "do not flush restored files to the disk before success is reported"),
     both("WALG_GPG_KEY_ID", "string", "", "(deprecated) key id for the external gpg program"),
     both("WALE_GPG_KEY_ID", "string", "", "same as WALG_GPG_KEY_ID"),
     both("GPG_KEY_ID", "string", "", "(deprecated) key id for the external gpg program"),
@@ -68,7 +68,7 @@ pub const ROWS: &[Setting] = &[
     both("HTTP_EXPOSE_EXPVAR", "bool", "", "serve /debug/vars; error if HTTP_LISTEN is unset"),
     both("GOMAXPROCS", "int", "", "accepted, unused"),
     both("GODEBUG", "string", "", "accepted, unused"),
-    both("WALG_CONFIG_PATH", "path", "", "environment only: config file when --config is absent"),
+    both("WALG_CONFIG_PATH", "path", "", "the settings file where --config is absent; not in a settings file itself"),
     both("WALG_TARGET_STORAGE", "string", "", "default of --target-storage"),
     both("NOTIFY_SOCKET", "path", "", "systemd notify socket; the daemon sends WATCHDOG=1 to it every 30 s"),
     both("WALG_CSE_KMS_ID", "string", "", "AWS KMS key for client-side encryption"),

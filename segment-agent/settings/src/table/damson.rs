@@ -4,12 +4,12 @@ use super::{Setting, both};
 
 #[rustfmt::skip]
 pub const ROWS: &[Setting] = &[
-    both("DAMSON_STATE_DIR", "path", "~/.local/state/damson", "journals of running jobs, marks and caches; on every host"),
-    both("DAMSON_AGENT_PATH", "path", "", "damson-agent on the segment hosts (looked for beside the coordinator's own program when unset)"),
+    both("DAMSON_STATE_DIR", "path", "~/.local/state/damson", "journals of jobs, on every host; read from the environment of the agent only"),
+    both("DAMSON_AGENT_PATH", "path", "", "damson-agent on the segment hosts; when unset the one that `hosts install` put there, then the one in PATH"),
     both("DAMSON_SSH_CONFIG", "path", "", "ssh_config file in place of ~/.ssh/config"),
     both("DAMSON_SSH_HOST_KEYS", "enum strict|accept-new", "strict", "strict: the key of a segment host must be in known_hosts; accept-new: the key of a host seen for the first time is taken and kept"),
-    both("DAMSON_LEASE", "duration", "60s", "an agent that hears nothing from the coordinator for this long gives its job up"),
-    both("DAMSON_MEMORY_BUDGET", "size", "64MiB", "bytes of data that one agent process keeps in flight"),
-    both("DAMSON_ARCHIVE_TIMEOUT", "duration", "10m", "how long a push waits for the server to archive the WAL of the backup"),
+    both("DAMSON_LEASE", "duration", "60s", "an agent that hears nothing from the coordinator for this long stops its job"),
+    both("DAMSON_MEMORY_BUDGET", "size", "64MiB", "memory for the buffers of all workers of one agent process; says how many workers run"),
+    both("DAMSON_ARCHIVE_TIMEOUT", "duration", "10m", "how long a push waits until the WAL up to its restore point is in the archive"),
     both("DAMSON_CONNECT_TIMEOUT", "duration", "10s", "limit for connecting to a server or a host"),
 ];

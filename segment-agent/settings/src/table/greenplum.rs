@@ -15,7 +15,7 @@ pub const ROWS: &[Setting] = &[
     greenplum("WALG_GP_AOSEG_DEDUPLICATION_AGE_LIMIT", "duration", "720h", "an AO/AOCS object older than this is uploaded anew instead of reused"),
     greenplum("WALG_GP_PAXFILE_SIZE_THRESHOLD", "int64 bytes", "1048576", "same as the AO threshold for Cloudberry PAX files (paxfiles folder)"),
     greenplum("WALG_GP_PAXFILE_DEDUPLICATION_AGE_LIMIT", "duration", "720h", "same as the AO age limit for PAX files"),
-    greenplum("WALG_GP_RELATIVE_RECOVERY_CONF_PATH", "path inside the data directory", "recovery.conf", "file that backup-fetch prepare, follow-primary and recovery-action write"),
+    greenplum("WALG_GP_RELATIVE_RECOVERY_CONF_PATH", "path inside the data directory", "recovery.conf", "file that backup-fetch writes the recovery settings to; servers from PostgreSQL 12 on get damson.recovery.conf where this is recovery.conf"),
     greenplum("WALG_GP_RELATIVE_POSTGRESQL_CONF_PATH", "path inside the data directory", "postgresql.conf", "file that gets the include_if_exists line (servers based on PG 12 and later)"),
     greenplum("GPHOME", "path", "", "follow-primary calls <GPHOME>/bin/pg_ctl; pg_ctl from PATH when unset"),
 ];
