@@ -10,8 +10,11 @@ use std::time::{Duration, Instant};
 use formats::ContentId;
 use formats::wire::Event;
 
-/// Shortest time between two progress events of one segment.
+/// Shortest time between two progress events of one segment, in the first minute; it grows with the time that has passed, so
+/// that the journal of a job of many hours stays small.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
+const PROGRESS_INTERVAL_MAX: Duration = Duration::from_secs(5);
+const REPORTS_PER_DOUBLING: u32 = 200;
 
 /// Receives events: a journal, a terminal, a test's vector.
 pub type Sink = Arc<dyn Fn(Event) + Send + Sync>;
@@ -27,13 +30,18 @@ pub struct Monitor {
 struct Counters {
     done_bytes: AtomicU64,
     total_bytes: AtomicU64,
+    begin: Instant,
     last_report: Mutex<Option<Instant>>,
 }
 
 impl Monitor {
     pub fn new(content: ContentId, sink: Sink) -> Self {
-        let counters =
-            Counters { done_bytes: AtomicU64::new(0), total_bytes: AtomicU64::new(0), last_report: Mutex::new(None) };
+        let counters = Counters {
+            done_bytes: AtomicU64::new(0),
+            total_bytes: AtomicU64::new(0),
+            begin: Instant::now(),
+            last_report: Mutex::new(None),
+        };
         Self { content, sink, counters: Arc::new(counters) }
     }
 
@@ -85,7 +93,9 @@ impl Monitor {
         {
             let mut last = self.counters.last_report.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();
-            if !always && last.is_some_and(|then| now.duration_since(then) < PROGRESS_INTERVAL) {
+            let interval = now.duration_since(self.counters.begin) / REPORTS_PER_DOUBLING;
+            let interval = interval.clamp(PROGRESS_INTERVAL, PROGRESS_INTERVAL_MAX);
+            if !always && last.is_some_and(|then| now.duration_since(then) < interval) {
                 return;
             }
             *last = Some(now);

@@ -31,6 +31,7 @@ pub struct Repository {
 impl Repository {
     /// Opens the repository that `settings` name; no request is sent.
     pub fn open(settings: &Settings) -> Result<Self> {
+        refuse_failover(settings)?;
         let mut storage = StorageSettings::from_lookup(&lookup(settings))?;
         let transfer_bytes = transfer_bytes(&mut storage, settings);
         let root = Store::open(&storage)?;
@@ -87,6 +88,18 @@ impl Repository {
             other => other.map(Some),
         }
     }
+}
+
+/// A log file that lies in a failover storage would be reported as not archived, and recovery would end too early.
+fn refuse_failover(settings: &Settings) -> Result<()> {
+    if settings.failover_storages().is_empty() {
+        return Ok(());
+    }
+    let what = "WALG_FAILOVER_STORAGES is set, but this version works with one storage";
+    Err(Error::refused(
+        what,
+        "remove it from the settings, after transferring what the failover storages hold to the main one",
+    ))
 }
 
 /// What one upload holds in memory. WAL-G's default part size would eat the budget of a host with two uploads, so parts are

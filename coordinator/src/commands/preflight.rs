@@ -55,10 +55,10 @@ struct HostOutcome {
 }
 
 async fn check_host(session: &Session, job: HostJob) -> HostOutcome {
-    warn_of_clock_skew(session, &job).await;
     let mut outcome = HostOutcome::default();
     let observer = |host: &HostName, entry: &JournalEntry| outcome.observe(host, &entry.event);
-    let verdict = fanout::run(vec![job], session.lease, observer, session.cancel.clone()).await;
+    let checks = fanout::run(vec![job.clone()], session.lease, observer, session.cancel.clone());
+    let (verdict, ()) = tokio::join!(checks, warn_of_clock_skew(session, &job));
     if outcome.failures.is_empty() {
         let report = verdict.report().map(|report| (String::from("preflight"), report));
         outcome.failures.extend(report);

@@ -60,13 +60,18 @@ pub async fn create(session: &Session, cluster: &Cluster, name: &str) -> Result<
     Ok(Point { lsns, timelines: timelines.collect() })
 }
 
+/// A session that was lost during a long push is replaced.
 async fn create_with_retries(session: &Session, cluster: &Cluster, name: &str) -> Result<Vec<(i32, Lsn)>> {
+    let mut fresh = None;
     let mut attempt = 1;
     loop {
         if session.cancel.is_cancelled() {
             return Err(Error::Interrupted);
         }
-        match greenplum::create_restore_point(&cluster.server, name).await {
+        if fresh.as_ref().unwrap_or(cluster).server.is_closed() {
+            fresh = Some(Cluster::discover(&session.settings).await?);
+        }
+        match greenplum::create_restore_point(&fresh.as_ref().unwrap_or(cluster).server, name).await {
             Ok(rows) => return Ok(rows),
             Err(error) if attempt >= ATTEMPTS => return Err(error.into()),
             Err(error) => tracing::info!("attempt {attempt} to create the restore point failed: {error}"),
