@@ -1,11 +1,12 @@
 //! The command line. Each command's arguments stand in the command's own file and are its manual.
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{backup_fetch, backup_list, backup_push, create_restore_point, hosts, restore_point_list, seg};
+use segment_agent::cli::Seg;
+
+use crate::commands::{backup_fetch, backup_list, backup_push, create_restore_point, hosts, restore_point_list};
 
 /// Backs up a Greenplum cluster to object storage and restores it, in WAL-G's storage format.
 ///
@@ -41,13 +42,5 @@ pub enum Command {
     /// Check the hosts of the cluster, or put the agent on them
     Hosts(hosts::Hosts),
     /// Commands of one segment: archive_command and restore_command
-    Seg(seg::Seg),
-}
-
-/// What `wal-g --version` prints, if that is what was asked.
-pub fn wal_g_version(words: &[OsString]) -> Option<String> {
-    let [program, flag] = words else { return None };
-    let as_wal_g = Path::new(program).file_name().is_some_and(|name| name == "wal-g");
-    let asked = flag == "--version" || flag == "-v";
-    (as_wal_g && asked).then(|| format!("wal-g version {}\tdamson\tdevel\tGreenplumDB", env!("CARGO_PKG_VERSION")))
+    Seg(Seg),
 }

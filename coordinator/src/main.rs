@@ -8,8 +8,7 @@ mod session;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use segment_agent::cli;
+use segment_agent::cli::{self, Parsed};
 use settings::Kind;
 
 use crate::arguments::{Arguments, Command};
@@ -17,17 +16,9 @@ use crate::error::{Error, Result};
 use crate::session::Session;
 
 fn main() -> ExitCode {
-    let (words, flags) = settings::split_flags(std::env::args_os());
-    if let Some(version) = arguments::wal_g_version(&words) {
-        println!("{version}");
-        return ExitCode::SUCCESS;
-    }
-    let arguments = match Arguments::try_parse_from(words) {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
-        }
+    let Parsed { arguments, flags } = match cli::parse::<Arguments>("GreenplumDB") {
+        Ok(parsed) => parsed,
+        Err(exit) => return exit,
     };
     let settings = match cli::load_settings(arguments.config, flags, Kind::Greenplum) {
         Ok(settings) => settings,
@@ -35,7 +26,7 @@ fn main() -> ExitCode {
     };
     if let Command::Seg(seg) = &arguments.command {
         // The server waits for these: nothing is started that they do not need.
-        return commands::seg::run(&settings, seg);
+        return cli::run_seg(&settings, seg);
     }
     match run(Session::new(settings), arguments.command) {
         Ok(()) => ExitCode::SUCCESS,

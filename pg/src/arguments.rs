@@ -1,7 +1,6 @@
 //! The command line; each command's struct is its manual.
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand};
 
@@ -55,12 +54,4 @@ pub enum Command {
         /// Where to write it; must not exist
         destination_filename: PathBuf,
     },
-}
-
-/// What `wal-g --version` prints, if that is what was asked.
-pub fn wal_g_version(words: &[OsString]) -> Option<String> {
-    let [program, flag] = words else { return None };
-    let as_wal_g = Path::new(program).file_name().is_some_and(|name| name == "wal-g");
-    let asked = flag == "--version" || flag == "-v";
-    (as_wal_g && asked).then(|| format!("wal-g version {}\tdamson\tdevel\tPostgreSQL", env!("CARGO_PKG_VERSION")))
 }

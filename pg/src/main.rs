@@ -5,8 +5,7 @@ mod arguments;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
-use segment_agent::cli::{self, ArchiveCommand};
+use segment_agent::cli::{self, ArchiveCommand, Parsed};
 use segment_agent::error::{Error, Result};
 use settings::{Kind, Settings};
 use tokio_util::sync::CancellationToken;
@@ -14,17 +13,9 @@ use tokio_util::sync::CancellationToken;
 use crate::arguments::{Arguments, Command};
 
 fn main() -> ExitCode {
-    let (words, flags) = settings::split_flags(std::env::args_os());
-    if let Some(version) = arguments::wal_g_version(&words) {
-        println!("{version}");
-        return ExitCode::SUCCESS;
-    }
-    let arguments = match Arguments::try_parse_from(words) {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
-        }
+    let Parsed { arguments, flags } = match cli::parse::<Arguments>("PostgreSQL") {
+        Ok(parsed) => parsed,
+        Err(exit) => return exit,
     };
     let settings = match cli::load_settings(arguments.config, flags, Kind::Postgres) {
         Ok(settings) => settings,

@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
-use formats::ContentId;
+use clap::{Parser, Subcommand};
 use formats::wire::Outcome;
-use segment_agent::cli::{self, ArchiveCommand, run_archive_command};
+use segment_agent::cli::{self, Parsed, Seg};
 use segment_agent::error::Error;
 use segment_agent::logs;
 use segment_agent::serve::{JobDirectory, StateDirectory, execute, run_job, serve, spawn_detached};
@@ -15,6 +14,10 @@ use tokio::runtime::{Builder, Runtime};
 #[derive(Parser)]
 #[command(name = "damson-agent", version, about = "Backs up and restores the servers of one host")]
 struct Arguments {
+    /// Settings file; without it, the one that WALG_CONFIG_PATH names
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -26,54 +29,19 @@ enum Command {
     /// Run the job of a directory
     #[command(hide = true)]
     Job { directory: PathBuf },
-    /// Archive commands of one segment
-    #[command(subcommand)]
-    Seg(SegmentCommand),
-}
-
-#[derive(Subcommand)]
-enum SegmentCommand {
-    /// Store a WAL file: archive_command
-    WalPush {
-        /// Path of the file (%p)
-        path: PathBuf,
-        #[command(flatten)]
-        segment: Segment,
-    },
-    /// Fetch a WAL file: restore_command; exits with 74 if it is not in the archive
-    WalFetch {
-        /// Name of the file (%f)
-        name: String,
-        /// Where to write it (%p)
-        destination: PathBuf,
-        #[command(flatten)]
-        segment: Segment,
-    },
-}
-
-#[derive(Args)]
-struct Segment {
-    /// Content id of the segment; -1 for the coordinator
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    content_id: i32,
-    /// Settings file; without it, the one that WALG_CONFIG_PATH names
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    /// What a segment's server calls
+    Seg(Seg),
 }
 
 fn main() -> ExitCode {
-    let (rest, flags) = settings::split_flags(std::env::args_os());
-    let arguments = match Arguments::try_parse_from(rest) {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
-        }
+    let Parsed { arguments, flags } = match cli::parse::<Arguments>("GreenplumDB") {
+        Ok(parsed) => parsed,
+        Err(exit) => return exit,
     };
     let done = match arguments.command {
         Command::Serve => run_serve(),
         Command::Job { directory } => run_detached(directory),
-        Command::Seg(command) => run_segment(command, flags),
+        Command::Seg(seg) => run_segment(&seg, arguments.config, flags),
     };
     done.unwrap_or_else(|error| cli::report(&error))
 }
@@ -101,15 +69,9 @@ fn run_detached(directory: PathBuf) -> Result<ExitCode, Error> {
 }
 
 /// Without a runtime: the server waits for every single call. `flags`: settings given on the command line.
-fn run_segment(command: SegmentCommand, flags: Vec<(String, String)>) -> Result<ExitCode, Error> {
-    let (segment, command) = match command {
-        SegmentCommand::WalPush { path, segment } => (segment, ArchiveCommand::Push(path)),
-        SegmentCommand::WalFetch { name, destination, segment } => {
-            (segment, ArchiveCommand::Fetch { name, destination })
-        }
-    };
-    let settings = cli::load_settings(segment.config, flags, settings::Kind::Greenplum)?;
-    Ok(run_archive_command(&settings, Some(ContentId(segment.content_id)), &command))
+fn run_segment(seg: &Seg, config: Option<PathBuf>, flags: Vec<(String, String)>) -> Result<ExitCode, Error> {
+    let settings = cli::load_settings(config, flags, settings::Kind::Greenplum)?;
+    Ok(cli::run_seg(&settings, seg))
 }
 
 fn start(builder: &mut Builder) -> Result<Runtime, Error> {

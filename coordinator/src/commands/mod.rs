@@ -8,4 +8,3 @@ pub mod hosts;
 pub mod preflight;
 pub mod restore_point;
 pub mod restore_point_list;
-pub mod seg;

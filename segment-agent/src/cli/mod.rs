@@ -2,6 +2,8 @@
 
 mod archive;
 mod backup;
+mod parse;
+mod seg;
 mod signals;
 
 use std::path::PathBuf;
@@ -11,6 +13,8 @@ use settings::{Kind, Request, Settings};
 
 pub use self::archive::{ArchiveCommand, run_archive_command};
 pub use self::backup::{fetch_here, push_here, user_data, wanted};
+pub use self::parse::{Parsed, parse};
+pub use self::seg::{Seg, run_seg};
 pub use self::signals::cancel_on_signals;
 use crate::error::{self, Error, Result};
 use crate::logs;
@@ -34,12 +38,14 @@ pub fn report(error: &Error) -> ExitCode {
     if !logs::is_installed() {
         let _ = logs::install(logs::Level::Normal, &logs::Destination::Stderr);
     }
+    if error.kind() == error::Kind::NotArchived {
+        // How every recovery finds the end of the archive: nothing to be alarmed about.
+        tracing::info!("{error}");
+        return ExitCode::from(EXIT_NOT_ARCHIVED);
+    }
     tracing::error!("{error}");
     if let Some(remedy) = error.remedy() {
         tracing::error!("{remedy}");
     }
-    match error.kind() {
-        error::Kind::NotArchived => ExitCode::from(EXIT_NOT_ARCHIVED),
-        _ => ExitCode::FAILURE,
-    }
+    ExitCode::FAILURE
 }

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use formats::ContentId;
-use segment_agent::cli::{self, ArchiveCommand};
 use settings::Settings;
 
-use crate::error::Error;
+use super::{ArchiveCommand, run_archive_command};
+use crate::error::{Error, Result};
 
 /// Archive and fetch log files of one segment
 #[derive(Debug, Args)]
@@ -38,10 +38,11 @@ enum SegCommand {
     },
 }
 
-pub fn run(settings: &Settings, seg: &Seg) -> ExitCode {
+/// Runs the command for its segment.
+pub fn run_seg(settings: &Settings, seg: &Seg) -> ExitCode {
     let content = match content_id(settings, seg) {
         Ok(content) => content,
-        Err(error) => return error.report(),
+        Err(error) => return super::report(&error),
     };
     let command = match &seg.command {
         SegCommand::WalPush { wal_filepath } => ArchiveCommand::Push(wal_filepath.clone()),
@@ -49,10 +50,10 @@ pub fn run(settings: &Settings, seg: &Seg) -> ExitCode {
             ArchiveCommand::Fetch { name: wal_name.clone(), destination: destination_filename.clone() }
         }
     };
-    cli::run_archive_command(settings, Some(content), &command)
+    run_archive_command(settings, Some(content), &command)
 }
 
-fn content_id(settings: &Settings, seg: &Seg) -> Result<ContentId, Error> {
+fn content_id(settings: &Settings, seg: &Seg) -> Result<ContentId> {
     let remedy = "add --content-id=N with the content id of the segment (-1 for the coordinator)";
     let Some(text) = seg.content_id.as_deref().or(settings.get("WALG_GP_SEG_CONTENT_ID")) else {
         let what =
