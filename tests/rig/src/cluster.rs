@@ -68,7 +68,7 @@ impl Cluster {
             create_data_dir(scratch, kind, &data_dir);
             append_settings(&data_dir, content, spec);
             let place = Place { content, host, hostname: String::new(), port: free_port(), data_dir };
-            servers.push(server_at(scratch, hosts, &place, &[]));
+            servers.push(Server::at(scratch, hosts, &place, &[]));
         }
         let mut cluster = Cluster { servers };
         cluster.start_all();
@@ -83,7 +83,7 @@ impl Cluster {
     pub fn start_restored(scratch: &Scratch, hosts: &Hosts, places: &[Place], settings: &[(&str, &str)]) -> Cluster {
         let mut places = places.to_vec();
         places.sort_by_key(|place| place.content);
-        let servers = places.iter().map(|place| server_at(scratch, hosts, place, settings)).collect();
+        let servers = places.iter().map(|place| Server::at(scratch, hosts, place, settings)).collect();
         let mut cluster = Cluster { servers };
         cluster.start_all();
         cluster
@@ -172,25 +172,6 @@ fn row(dbid: usize, server: &Server) -> String {
     let dir = server.data_dir.display();
     // A primary without a mirror is not in sync ('n'), and it is up.
     format!("({dbid}, {content}, 'p', 'p', 'n', 'u', {port}, '{address}', '{address}', '{dir}')")
-}
-
-fn server_at(scratch: &Scratch, hosts: &Hosts, place: &Place, settings: &[(&str, &str)]) -> Server {
-    let host = &hosts.list[place.host];
-    let socket_dir = host.dir.join("run");
-    User::get().make_dir(&socket_dir);
-    let variables = [("HOME", &host.home), ("DAMSON_STATE_DIR", &host.state_dir)];
-    Server {
-        content: place.content,
-        host: place.host,
-        address: host.address,
-        port: place.port,
-        data_dir: place.data_dir.clone(),
-        socket_dir,
-        environment: variables.map(|(name, path)| (name.to_string(), path.clone())).to_vec(),
-        settings: settings.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
-        log: scratch.dir("logs").join(format!("postgres-{}-{}.log", place.content, place.port)),
-        process: None,
-    }
 }
 
 fn append_settings(data_dir: &Path, content: i32, spec: &ClusterSpec) {

@@ -6,7 +6,8 @@
 //! - [`Cluster`]: a stand-in Greenplum of real PostgreSQL servers spread over the hosts.
 //! - [`S3`]: an S3 server over a directory.
 //! - [`Product`]: the built binaries, their settings file, and commands run with a limit of time.
-//! - [`Stand`]: all of these together, as most tests want them.
+//! - [`Stand`]: all of these together, as most tests want them; [`Restore`]: where it is restored to.
+//! - [`Workplace`]: the product without any server.
 //! - [`tree`], [`golden`], [`load`], [`row_sums`]: what to compare after a restore.
 //!
 //! The rig serves tests, so it panics, with the log's end in the message, where a server does not do what it should.
@@ -20,6 +21,7 @@ mod ports;
 mod postgres;
 mod process;
 mod product;
+mod restore;
 mod rows;
 mod s3;
 mod scratch;
@@ -28,6 +30,7 @@ mod standin;
 mod template;
 pub mod tree;
 mod user;
+mod workplace;
 
 pub use cluster::{Cluster, ClusterSpec, Place, restore_config};
 pub use hosts::{Host, Hosts};
@@ -35,12 +38,14 @@ pub use ports::free_port;
 pub use postgres::{Server, sql, sql_in, try_sql};
 pub use process::{Process, process_ids, wait_for};
 pub use product::{Output, Product, Running};
+pub use restore::Restore;
 pub use rows::{damage, load, row_sums};
 pub use s3::S3;
 pub use scratch::Scratch;
 pub use stand::{Stand, StandSpec, Storage};
 pub use standin::Flavor;
 pub use user::User;
+pub use workplace::Workplace;
 
 /// Where PostgreSQL's binaries are; `RIG_PG_BIN` names another version's folder.
 pub fn pg_bin() -> std::path::PathBuf {

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 
 use crate::process::Process;
 use crate::template::SUPERUSER;
-use crate::{User, pg_bin};
+use crate::{Hosts, Place, Scratch, User, pg_bin};
 
 const START_LIMIT: Duration = Duration::from_secs(60);
 
@@ -24,6 +24,8 @@ pub struct Server {
     pub address: Ipv4Addr,
     pub port: u16,
     pub data_dir: PathBuf,
+    /// Who asks: [`sql`] connects as this role.
+    pub superuser: String,
     /// Folder of the Unix socket (not where a client looks by default).
     pub socket_dir: PathBuf,
     /// Environment of the server and so of its archive and restore commands.
@@ -35,6 +37,27 @@ pub struct Server {
 }
 
 impl Server {
+    /// A server on the data directory of `place`, which may not exist yet; not started. The settings go on its command line.
+    pub fn at(scratch: &Scratch, hosts: &Hosts, place: &Place, settings: &[(&str, &str)]) -> Server {
+        let host = &hosts.list[place.host];
+        let socket_dir = host.dir.join("run");
+        User::get().make_dir(&socket_dir);
+        let variables = [("HOME", &host.home), ("DAMSON_STATE_DIR", &host.state_dir)];
+        Server {
+            content: place.content,
+            host: place.host,
+            address: host.address,
+            port: place.port,
+            data_dir: place.data_dir.clone(),
+            superuser: SUPERUSER.to_string(),
+            socket_dir,
+            environment: variables.map(|(name, path)| (name.to_string(), path.clone())).to_vec(),
+            settings: settings.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+            log: scratch.dir("logs").join(format!("postgres-{}-{}.log", place.content, place.port)),
+            process: None,
+        }
+    }
+
     /// Starts the process without waiting.
     pub(crate) fn launch(&mut self) {
         assert!(self.process.is_none(), "server {} runs", self.content);
@@ -125,7 +148,7 @@ pub fn sql_in(server: &Server, database: &str, text: &str) -> String {
 /// [`sql`] in a database, with psql's message when it fails.
 pub fn try_sql(server: &Server, database: &str, text: &str) -> Result<String, String> {
     let mut command = User::get().command(pg_bin().join("psql"));
-    command.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-U", SUPERUSER, "-d", database, "-f", "-"]);
+    command.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-U", &server.superuser, "-d", database, "-f", "-"]);
     command.arg("-h").arg(&server.socket_dir).arg("-p").arg(server.port.to_string());
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // From a thread, so that neither side waits for the other when script and answers are long.

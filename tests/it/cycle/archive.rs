@@ -1,0 +1,1 @@
+//! The commands of one log file.
