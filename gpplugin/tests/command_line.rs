@@ -1,5 +1,7 @@
 //! What gpbackup sees of the program before it uses it.
 
+#![allow(clippy::unwrap_used)]
+
 use std::process::{Command, Output};
 
 fn run(argument: &[&str]) -> Output {

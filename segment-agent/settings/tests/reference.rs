@@ -28,7 +28,7 @@ file are warned of, with the name that was probably meant. Where the two program
 ";
 
 /// Settings whose presence, or whose use in this version, ends the command with an error that names them.
-const REFUSED: [&str; 20] = [
+const REFUSED: [&str; 21] = [
     "GPG_KEY_ID",
     "S3_ENDPOINT_SOURCE",
     "S3_RETENTION_PERIOD",
@@ -39,6 +39,7 @@ const REFUSED: [&str; 20] = [
     "WALG_ENVELOPE_PGP_KEY",
     "WALG_ENVELOPE_PGP_KEY_PATH",
     "WALG_ENVELOPE_PGP_YC_CSE_KMS_KEY_ID",
+    "WALG_FAILOVER_STORAGES",
     "WALG_GPG_KEY_ID",
     "WALG_GS_PREFIX",
     "WALG_OSS_PREFIX",
