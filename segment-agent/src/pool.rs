@@ -6,6 +6,7 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use codec::Throttle;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
@@ -21,6 +22,7 @@ pub struct Pool {
     shared: Arc<Shared>,
     workers: usize,
     affordable: usize,
+    disk: Option<Throttle>,
 }
 
 struct Shared {
@@ -49,7 +51,19 @@ impl Pool {
     pub fn with_workers(workers: usize) -> Self {
         let workers = workers.max(1);
         let shared = Shared { free: Mutex::new(workers), freed: Condvar::new() };
-        Self { shared: Arc::new(shared), workers, affordable: workers }
+        Self { shared: Arc::new(shared), workers, affordable: workers, disk: None }
+    }
+
+    /// Slows the reading of files down to so many bytes a second, all workers together.
+    pub fn with_disk_limit(self, bytes_per_second: u64) -> Self {
+        Self { disk: Some(Throttle::new(bytes_per_second)), ..self }
+    }
+
+    /// To be called for every piece that was read from a disk.
+    pub fn pace_disk(&self, bytes: u64) {
+        if let Some(throttle) = &self.disk {
+            throttle.wait(bytes);
+        }
     }
 
     /// Workers that may run at once.

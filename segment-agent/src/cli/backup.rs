@@ -13,7 +13,7 @@ use crate::fetch::{FetchRequest, Fetched, fetch};
 use crate::monitor::Monitor;
 use crate::push::{PushRequest, push};
 use crate::repository::Repository;
-use crate::work::{connect_options, fetch_pool, part_bytes, push_pool};
+use crate::work::{connect_options, fetch_pool, part_bytes, push_pool, stop_timeout};
 
 /// Full backup of `data_dir` into the root of the configured storage.
 pub async fn push_here(
@@ -33,6 +33,8 @@ pub async fn push_here(
         user_data,
         permanent,
         part_bytes: part_bytes(settings)?,
+        wait_for_archive: true,
+        stop_timeout: stop_timeout(settings)?,
         with_names: !settings.bool("WALG_DISABLE_PARTIAL_RESTORE")?,
     };
     let pool = push_pool(settings, &repository)?;

@@ -49,6 +49,10 @@ pub struct PushRequest {
     pub permanent: bool,
     /// Payload after which a part is closed.
     pub part_bytes: u64,
+    /// Let the server wait until the log of the backup is archived; whoever proves that by other means need not.
+    pub wait_for_archive: bool,
+    /// The server may take so long to leave backup mode (WALG_STOP_BACKUP_TIMEOUT).
+    pub stop_timeout: Option<Duration>,
     /// Collect names of tables, which partial restores need.
     pub with_names: bool,
 }
@@ -145,8 +149,9 @@ async fn carry_out(
     pack(&packing, server).await?;
     store_control_file(packing.clone(), request.data_dir.clone()).await?;
     monitor.phase("ending the backup");
+    server.set_statement_timeout(request.stop_timeout).await?;
     let stopped = tokio::select! {
-        stopped = server.stop_backup(false) => stopped?,
+        stopped = server.stop_backup(request.wait_for_archive) => stopped?,
         () = cancel.cancelled() => return Err(Error::Cancelled),
     };
     monitor.flush();

@@ -119,6 +119,7 @@ impl<'a> Part<'a> {
                 buffer[..want].fill(0);
                 got = want;
             }
+            self.packing.pool.pace_disk(got as u64);
             hasher.update(&buffer[..got]);
             self.archive.write_content(&buffer[..got]).map_err(|error| self.broken(error))?;
             self.packing.monitor.add_done(got as u64);

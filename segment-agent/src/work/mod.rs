@@ -24,7 +24,7 @@ use crate::pool::Pool;
 use crate::push::{PushRequest, push};
 use crate::repository::Repository;
 
-pub use self::resources::{connect_options, fetch_pool, part_bytes, push_pool};
+pub use self::resources::{connect_options, fetch_pool, part_bytes, push_pool, stop_timeout};
 
 /// What every segment of a job shares.
 struct Shared {
@@ -144,6 +144,9 @@ async fn run_push(
         user_data: None,
         permanent,
         part_bytes: part_bytes(&shared.settings)?,
+        // The coordinator proves the archive up to the restore point.
+        wait_for_archive: false,
+        stop_timeout: stop_timeout(&shared.settings)?,
         with_names: !shared.settings.bool("WALG_DISABLE_PARTIAL_RESTORE")?,
     };
     let repository = shared.repository.segment(target.content);

@@ -1,5 +1,7 @@
 //! What the settings allow: connections, workers, memory, part sizes.
 
+use std::time::Duration;
+
 use pgclient::ConnectOptions;
 use settings::Settings;
 
@@ -29,11 +31,12 @@ pub fn connect_options(settings: &Settings) -> Result<ConnectOptions> {
 /// Workers that compress. WALG_UPLOAD_DISK_CONCURRENCY, where it is set, says how many; the budget may say fewer.
 pub fn push_pool(settings: &Settings, repository: &Repository) -> Result<Pool> {
     let encoder = repository.compression.encoder_memory_bytes() as u64;
-    limited(
-        Pool::for_budget(budget(settings)?, encoder, repository.upload_memory_bytes()),
-        settings,
-        "WALG_UPLOAD_DISK_CONCURRENCY",
-    )
+    let pool = Pool::for_budget(budget(settings)?, encoder, repository.upload_memory_bytes());
+    let pool = limited(pool, settings, "WALG_UPLOAD_DISK_CONCURRENCY")?;
+    Ok(match rate(settings, "WALG_DISK_RATE_LIMIT")? {
+        Some(bytes_per_second) => pool.with_disk_limit(bytes_per_second),
+        None => pool,
+    })
 }
 
 /// Workers that unpack. WALG_DOWNLOAD_CONCURRENCY, where it is set, says how many at most.
@@ -50,6 +53,21 @@ fn limited(pool: Pool, settings: &Settings, name: &str) -> Result<Pool> {
         return Ok(pool);
     }
     Ok(Pool::with_workers(settings.concurrency(name, pool.workers())?.min(pool.affordable())))
+}
+
+/// How long a server may take to leave backup mode; WAL-G's 0 means for ever.
+pub fn stop_timeout(settings: &Settings) -> Result<Option<Duration>> {
+    Ok(settings.duration("WALG_STOP_BACKUP_TIMEOUT")?.filter(|timeout| !timeout.is_zero()))
+}
+
+/// Bytes a second; nothing where there is no limit.
+fn rate(settings: &Settings, name: &str) -> Result<Option<u64>> {
+    match settings.int(name)? {
+        None | Some(0) => Ok(None),
+        Some(bytes) => u64::try_from(bytes)
+            .map(Some)
+            .map_err(|_| Error::refused(format!("{name} is {bytes}"), "set it to a number of bytes a second")),
+    }
 }
 
 /// Payload after which a part is closed.
