@@ -33,6 +33,9 @@ impl Target {
     pub fn claim(root: PathBuf, tablespaces: TablespaceSpec, identity: String, durable: bool) -> Result<Self> {
         make_directories(&root)?;
         let earlier = refuse_foreign_content(&root, &identity)?;
+        if earlier.is_none() {
+            refuse_used_tablespaces(&tablespaces)?;
+        }
         let path = root.join(MARKER);
         let fail = |error| Error::file("writing", &path, error);
         let mut marker = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(fail)?;
@@ -135,10 +138,6 @@ impl Target {
     fn make_tablespaces(&self) -> Result<()> {
         for space in self.tablespaces.tablespaces.values() {
             let location = PathBuf::from(&space.loc);
-            if !self.resumed && std::fs::read_dir(&location).is_ok_and(|mut entries| entries.next().is_some()) {
-                let what = format!("the tablespace directory {} is not empty", location.display());
-                return Err(Error::refused(what, "empty it, or give another place with --restore-spec"));
-            }
             make_directories(&location)?;
             let link = self.resolve(&space.link)?;
             make_directories(link.parent().unwrap_or(&self.root))?;
@@ -200,6 +199,19 @@ fn refuse_foreign_content(root: &Path, identity: &str) -> Result<Option<HashSet<
     ))
 }
 
+/// Before the marker is written: the run after a refusal must not take another server's tablespace for its own unfinished
+/// work.
+fn refuse_used_tablespaces(tablespaces: &TablespaceSpec) -> Result<()> {
+    for space in tablespaces.tablespaces.values() {
+        let location = Path::new(&space.loc);
+        if std::fs::read_dir(location).is_ok_and(|mut entries| entries.next().is_some()) {
+            let what = format!("the tablespace directory {} is not empty", location.display());
+            return Err(Error::refused(what, "empty it, or give another place with --restore-spec"));
+        }
+    }
+    Ok(())
+}
+
 fn make_directories(path: &Path) -> Result<()> {
     DirBuilder::new()
         .recursive(true)
@@ -251,6 +263,21 @@ mod tests {
         assert!(claim(dir.path(), "c in s").is_err());
         claim(dir.path(), "b in s").unwrap().finish().unwrap();
         assert!(!claim(dir.path(), "c in s").unwrap().is_resumed());
+    }
+
+    #[test]
+    fn a_used_tablespace_is_refused_again_and_again() {
+        let (dir, space) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(space.path().join("x"), b"1").unwrap();
+        let loc = space.path().to_str().unwrap();
+        let spec = format!(r#"{{"base_prefix":"/b","tablespaces":["5"],"5":{{"loc":"{loc}","link":"pg_tblspc/5"}}}}"#);
+        let spec: TablespaceSpec = serde_json::from_str(&spec).unwrap();
+        let claim = || Target::claim(dir.path().to_owned(), spec.clone(), "b in s".to_owned(), false);
+        for _ in 0..2 {
+            assert!(claim().is_err_and(|error| error.to_string().contains(loc)));
+        }
+        std::fs::remove_file(space.path().join("x")).unwrap();
+        assert!(!claim().unwrap().is_resumed());
     }
 
     #[test]
