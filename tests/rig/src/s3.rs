@@ -17,6 +17,7 @@ pub const BUCKET: &str = "rig-bucket";
 pub struct S3 {
     pub port: u16,
     root: PathBuf,
+    holds: PathBuf,
     process: Process,
 }
 
@@ -26,8 +27,10 @@ impl S3 {
         let root = scratch.dir("s3");
         scratch.dir(format!("s3/{BUCKET}"));
         let program = product::install(&product::built("rig-s3"), &scratch.dir("bin"));
+        let holds = scratch.write("s3-holds", "");
         let mut command = User::get().command(program);
-        command.arg(&root).arg(ACCESS_KEY).arg(SECRET_KEY);
+        command.arg(&root).arg(&holds);
+        command.env("RIG_S3_ACCESS_KEY", ACCESS_KEY).env("RIG_S3_SECRET_KEY", SECRET_KEY);
         let log = scratch.dir("logs").join("s3.log");
         let mut process = Process::spawn("rig-s3", command, &log, Signal::SIGTERM);
         let mut port = None;
@@ -35,7 +38,7 @@ impl S3 {
             port = port_in(&process.log_text());
             port.is_some()
         });
-        S3 { port: port.unwrap(), root, process }
+        S3 { port: port.unwrap(), root, holds, process }
     }
 
     pub fn endpoint(&self) -> String {
@@ -70,6 +73,31 @@ impl S3 {
         let mut ids: Vec<String> = names.filter_map(|name| id(name.to_str()?)).collect();
         ids.sort();
         ids
+    }
+
+    /// From now on (and instead of what was held before) requests wait whose line `PUT /bucket/key?query` holds one of
+    /// these texts, where `*` stands for anything, until [`S3::release`].
+    pub fn hold(&self, texts: &[&str]) {
+        let draft = self.holds.with_extension("draft");
+        User::get().write(&draft, texts.join("\n"), 0o600);
+        std::fs::rename(draft, &self.holds).unwrap();
+    }
+
+    /// Lets every request pass.
+    pub fn release(&self) {
+        self.hold(&[]);
+    }
+
+    /// The requests that were held so far, also those released since.
+    pub fn held(&self) -> Vec<String> {
+        let log = self.process.log_text();
+        log.lines().filter_map(|line| line.strip_prefix("held ").map(str::to_string)).collect()
+    }
+
+    /// The requests so far, as `PUT /bucket/key?query`.
+    pub fn asked(&self) -> Vec<String> {
+        let log = self.process.log_text();
+        log.lines().filter_map(|line| line.strip_prefix("asked ").map(str::to_string)).collect()
     }
 
     /// Ends the server at once, as one that went away.
