@@ -1,9 +1,9 @@
 //! The documents beside a backup's archives, proved against the manifest where there is one. WAL-G's trees have none.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::BufReader;
+use std::io::{BufRead, BufReader, Read};
 
-use codec::{Codec, Decoder};
+use codec::{Cipher, Codec, Decoder};
 use formats::ao::{AoFile, AoFilesMetadata};
 use formats::files::FilesMetadataReader;
 use formats::pax::PaxFilesMetadata;
@@ -15,11 +15,14 @@ use tokio_util::sync::CancellationToken;
 use super::extract::Job;
 use super::proofs::Proofs;
 use crate::bridge::{Driver, ObjectDigest, ObjectSource, on_worker};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, from_io};
 use crate::repository::Repository;
 
 /// Bytes that a reader of a large document holds.
 const BUFFER_BYTES: usize = 1 << 20;
+
+/// How a zstd stream begins.
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// Reads the documents of one backup.
 pub struct Documents<'a> {
@@ -39,9 +42,9 @@ impl Documents<'_> {
         let (repository, driver, cancel) = (self.repository.clone(), self.driver.clone(), self.cancel.clone());
         let proofs = on_worker(move || {
             let source = ObjectSource::open(&driver, &cancel, repository.store(), &key)?;
-            let damaged = |error: &dyn std::fmt::Display| Error::damaged(&key, error);
-            let decoder = Decoder::new(Codec::Zstd, &repository.cipher, source).map_err(|error| damaged(&error))?;
-            Proofs::read(BufReader::with_capacity(BUFFER_BYTES, decoder)).map_err(|error| damaged(&error))
+            let mut stored = BufReader::with_capacity(BUFFER_BYTES, source);
+            let plain = open_manifest(&repository.cipher, &key, &mut stored)?;
+            Proofs::read(plain).map_err(|error| Error::damaged(&key, error))
         })
         .await?;
         for (name, proof) in &proofs.objects {
@@ -114,6 +117,29 @@ impl Documents<'_> {
     fn prove(&self, key: &str, read: Option<ObjectDigest>, proofs: Option<&Proofs>) -> Result<()> {
         let Some(proofs) = proofs else { return Ok(()) };
         proofs.check_object(name_of(key), read).map_err(|why| Error::damaged(key, why))
+    }
+}
+
+/// The manifest is the first thing of a backup that is encrypted like its data: a missing or wrong key comes to light here,
+/// and is told from damage.
+fn open_manifest(cipher: &Cipher, key: &str, stored: &mut impl BufRead) -> Result<impl Read> {
+    let from_io = |error: std::io::Error| from_io(error, |error| Error::damaged(key, error));
+    let is_clear = stored.fill_buf().map_err(from_io)?.starts_with(&ZSTD_MAGIC);
+    if matches!(cipher, Cipher::None) && !is_clear {
+        let what = format!("object {key} is encrypted or damaged, and no key is configured");
+        let remedy = "if the backup was encrypted, set WALG_LIBSODIUM_KEY or WALG_LIBSODIUM_KEY_PATH to its key; if not, fetch another backup";
+        return Err(Error::refused(what, remedy));
+    }
+    let decoder = Decoder::new(Codec::Zstd, cipher, stored).map_err(|error| from_io(error.into()))?;
+    let mut plain = BufReader::with_capacity(BUFFER_BYTES, decoder);
+    match plain.fill_buf().map(|_| ()).map_err(codec::Error::from) {
+        Ok(()) => Ok(plain),
+        Err(codec::Error::WrongKey) => {
+            let what = format!("object {key} does not decrypt with the configured key");
+            let remedy = "set WALG_LIBSODIUM_KEY (or _KEY_PATH, with _KEY_TRANSFORM) to the key that the backup was written with; if it is that key, the object is damaged: fetch another backup";
+            Err(Error::refused(what, remedy))
+        }
+        Err(error) => Err(from_io(error.into())),
     }
 }
 

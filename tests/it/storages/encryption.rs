@@ -32,10 +32,9 @@ fn rows_come_back_with_the_key_alone() {
     assert_eq!(stands::sums(&stand.restore("restored", &["LATEST"])), before);
 
     stand.set("WALG_LIBSODIUM_KEY", OTHER_KEY);
-    refused(&stand, "wrong", &["key"]);
-    stand.set("WALG_LIBSODIUM_KEY", KEY);
+    refused(&stand, "wrong", &["does not decrypt with the configured key", "WALG_LIBSODIUM_KEY"]);
     stand.set("WALG_LIBSODIUM_KEY", "");
-    refused(&stand, "none", &[]);
+    refused(&stand, "none", &["no key is configured", "WALG_LIBSODIUM_KEY"]);
     stand.set("WALG_LIBSODIUM_KEY", "short");
     refused(&stand, "short", &["WALG_LIBSODIUM_KEY"]);
 
@@ -49,7 +48,6 @@ fn rows_come_back_with_the_key_alone() {
 fn refused(stand: &Stand, name: &str, texts: &[&str]) {
     let restore = stand.plan_restore(name);
     let failed = stand.fetch(&restore, &["LATEST"]).fails(1, texts);
-    println!("{name}: {}", failed.complaints().join("\n"));
     assert!(!failed.stderr.contains(KEY) && !failed.stderr.contains(OTHER_KEY), "{}", failed.report());
     for place in &restore.places {
         assert!(!place.data_dir.join("global/pg_control").exists(), "{} looks whole", place.data_dir.display());
