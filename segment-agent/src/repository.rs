@@ -147,3 +147,26 @@ fn cipher(settings: &Settings) -> Result<Cipher> {
     })?;
     Ok(Cipher::Libsodium(key))
 }
+
+#[cfg(test)]
+mod tests {
+    use settings::{Kind, Request};
+
+    use super::*;
+
+    #[test]
+    fn the_storage_prefix_holds_for_all_but_the_segments() {
+        let dir = tempfile::tempdir().unwrap();
+        let flag = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let flags = vec![flag("WALG_FILE_PREFIX", dir.path().to_str().unwrap()), flag("WALG_STORAGE_PREFIX", "pre")];
+        let config = dir.path().join("c.yaml");
+        std::fs::write(&config, "").unwrap();
+        let request = Request { config: Some(config), flags, kind: Kind::Greenplum };
+        let repository = Repository::open(&Settings::load(&request, &|_| None).unwrap()).unwrap();
+        let put =
+            |repository: &Repository| futures::executor::block_on(repository.store().put("a", Bytes::new())).unwrap();
+        put(&repository);
+        put(&repository.segment(ContentId(3)));
+        assert!(dir.path().join("pre/a").exists() && dir.path().join("segments_005/seg3/a").exists());
+    }
+}

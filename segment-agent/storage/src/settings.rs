@@ -19,26 +19,18 @@ pub enum StorageSettings {
         root: PathBuf,
     },
     S3(S3Settings),
-    /// A folder of another storage, which needs no creation (`WALG_STORAGE_PREFIX`).
-    Folder {
-        of: Box<StorageSettings>,
-        folder: String,
-    },
 }
 
 impl StorageSettings {
-    /// Reads `WALG_<KIND>_PREFIX` or `WALE_<KIND>_PREFIX`, `WALG_STORAGE_PREFIX`, and the options of the chosen kind,
-    /// each of which may be written bare, with `WALG_` or with `WALE_`. An empty value counts as not set.
+    /// Reads `WALG_<KIND>_PREFIX` or `WALE_<KIND>_PREFIX` and the options of the chosen kind, each of which may be
+    /// written bare, with `WALG_` or with `WALE_`. An empty value counts as not set. `WALG_STORAGE_PREFIX` is the caller's
+    /// business: not everything lies below it ([`Store::at`](crate::Store::at)).
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<StorageSettings> {
         let lookup = |name: &str| lookup(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
         for kind in KINDS {
             for name in [format!("WALG_{kind}_PREFIX"), format!("WALE_{kind}_PREFIX")] {
                 if let Some(prefix) = lookup(&name) {
-                    let storage = configure(kind, &name, &prefix, &lookup)?;
-                    return Ok(match lookup("WALG_STORAGE_PREFIX") {
-                        Some(folder) => StorageSettings::Folder { of: Box::new(storage), folder },
-                        None => storage,
-                    });
+                    return configure(kind, &name, &prefix, &lookup);
                 }
             }
         }
@@ -97,14 +89,6 @@ mod tests {
             StorageSettings::File { root } => root.display().to_string(),
             other => panic!("{other:?}"),
         }
-    }
-
-    #[test]
-    fn the_storage_prefix_is_a_folder_of_the_storage() {
-        let settings = read(&[("WALG_FILE_PREFIX", "/b"), ("WALG_STORAGE_PREFIX", "/x/y/")]).unwrap();
-        let StorageSettings::Folder { of, folder } = settings else { panic!("{settings:?}") };
-        assert!(matches!(*of, StorageSettings::File { .. }));
-        assert_eq!(folder, "/x/y/");
     }
 
     #[test]

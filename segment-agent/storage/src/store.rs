@@ -38,7 +38,6 @@ impl Store {
         Ok(match settings {
             StorageSettings::File { root } => Store::of(Arc::new(FileBackend::open(root)?)),
             StorageSettings::S3(s3) => Store::of(Arc::new(S3Backend::open(s3)?)).at(&s3.folder),
-            StorageSettings::Folder { of, folder } => Store::open(of)?.at(folder),
         })
     }
 

@@ -42,15 +42,29 @@ impl Upload {
     }
 
     /// Makes the object visible and durable; returns its size in bytes.
-    pub async fn finish(mut self) -> Result<u64> {
+    pub async fn finish(self) -> Result<u64> {
+        let bytes = self.bytes;
+        self.finish_unless(std::future::pending()).await.map(|_| bytes)
+    }
+
+    /// [`Upload::finish`], given up when `stop` is over first: then its remains are removed, and there is no size.
+    pub async fn finish_unless(mut self, stop: impl Future<Output = ()>) -> Result<Option<u64>> {
         let fault = self.watch.begin(Operation::Finish, &self.key);
         let Some(sink) = &mut self.sink else { return Err(self.given_up(Operation::Finish)) };
         let finished = match fault {
-            Ok(()) => sink.finish().await,
+            Ok(()) => tokio::select! {
+                biased;
+                finished = sink.finish() => finished.map(|()| Some(self.bytes)),
+                () = stop => Ok(None),
+            },
             Err(fault) => Err(fault),
         };
         match finished {
-            Ok(()) => Ok(self.bytes),
+            Ok(Some(bytes)) => Ok(Some(bytes)),
+            Ok(None) => {
+                self.give_up().await;
+                Ok(None)
+            }
             Err(error) => {
                 self.give_up().await;
                 Err(error)

@@ -55,8 +55,7 @@ fn the_root_must_exist_and_be_a_directory() {
 #[test]
 fn a_folder_of_a_storage_need_not_exist() {
     let (directory, _) = rig();
-    let of = Box::new(StorageSettings::File { root: directory.path().to_owned() });
-    let store = Store::open(&StorageSettings::Folder { of, folder: "/x/y/".to_owned() }).unwrap();
+    let store = open(directory.path()).unwrap().at("/x/y/");
     block_on(store.put("a", Bytes::new())).unwrap();
     assert_eq!(tree(directory.path()), ["x", "x/y", "x/y/a"]);
 }

@@ -23,8 +23,9 @@ const PARTS_MAX: u64 = 10_000;
 /// How many parts have one size when nothing is known, so that an object of any size fits.
 const PARTS_PER_SIZE: usize = 2_000;
 const PART_BYTES_MAX: u64 = 5 << 30;
-/// How long an abort waits for the parts in flight before it gives up on them.
-const ABORT_PATIENCE: Duration = Duration::from_secs(60);
+/// How long an abort waits for the parts in flight before it gives up on them: shorter than a process that was told to end
+/// is given, for the abort itself comes after.
+const ABORT_PATIENCE: Duration = Duration::from_secs(10);
 
 type PartTask = JoinHandle<Result<PartId, Failure>>;
 
