@@ -39,6 +39,9 @@ pub struct BackupPush {
 pub async fn run(session: &Session, arguments: BackupPush) -> Result<()> {
     let user_data = arguments.add_user_data.as_deref().or(session.settings.get("WALG_SENTINEL_USER_DATA"));
     let user_data = cli::user_data(user_data)?;
+    if session.settings.int("WALG_DELTA_MAX_STEPS")?.is_some_and(|steps| steps > 0) {
+        tracing::warn!("WALG_DELTA_MAX_STEPS has no effect: this version makes full backups");
+    }
     let repository = session.repository()?;
     let cluster = Cluster::discover(&session.settings).await?;
     preflight::run(session, &cluster.nodes).await?;
