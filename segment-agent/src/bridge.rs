@@ -6,12 +6,17 @@
 use std::future::Future;
 use std::io::{Read, Write};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use storage::{ObjectReader, Store, Upload};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
+
+/// How long cancelled work waits for a request that is under way. What is cut off may still be carried out by the storage, so
+/// that nobody would remove it; but a storage that hangs must not keep a job.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How a worker thread waits for a future of the storage.
 #[derive(Clone)]
@@ -75,10 +80,18 @@ impl ObjectWriter {
                 let _ = self.driver.wait(upload.abort());
                 return Err(Error::Cancelled);
             }
-            self.driver.wait(upload.finish())?;
+            let finished = self.driver.wait(upload.finish_unless(hanging(&self.cancel)))?;
+            finished.ok_or(Error::Cancelled)?;
         }
         Ok(ObjectDigest { bytes: self.bytes, blake3: *self.hasher.finalize().as_bytes() })
     }
+}
+
+/// Over when a request of cancelled work has had its time to end in order. Polled only while the storage waits, that is, on
+/// a runtime.
+async fn hanging(cancel: &CancellationToken) {
+    cancel.cancelled().await;
+    tokio::time::sleep(CANCEL_PATIENCE).await;
 }
 
 impl Write for ObjectWriter {
@@ -89,8 +102,15 @@ impl Write for ObjectWriter {
         let Some(upload) = self.upload.as_mut() else { return Err(std::io::ErrorKind::BrokenPipe.into()) };
         self.hasher.update(buffer);
         self.bytes += buffer.len() as u64;
-        let sent = self.driver.wait(upload.write(Bytes::copy_from_slice(buffer)));
-        sent.map_err(|error| std::io::Error::other(Error::from(error)))?;
+        let cancel = &self.cancel;
+        let sent = self.driver.wait(async {
+            tokio::select! {
+                biased;
+                sent = upload.write(Bytes::copy_from_slice(buffer)) => sent.map_err(Error::from),
+                () = hanging(cancel) => Err(Error::Cancelled),
+            }
+        });
+        sent.map_err(std::io::Error::other)?;
         Ok(buffer.len())
     }
 
