@@ -19,8 +19,11 @@ use crate::error::{Error, Result};
 /// How often the journal is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Longest silence of the agent.
+/// Longest silence of the agent, where the lease is not so short that it has to speak more often.
 const ALIVE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// So often at least the agent speaks within a lease, as the coordinator does.
+const WORDS_PER_LEASE: u32 = 6;
 
 /// Speaks the agent protocol (see [`formats::wire`]) until the job's last event is sent or `input` ends.
 ///
@@ -38,14 +41,14 @@ where
         Ok(None) => return Ok(()),
         Err(error) => Err(not_understood(&error)),
     };
-    let (job, from) = match opened {
+    let (job, from, silence) = match opened {
         Ok(opened) => opened,
         Err(error) => return write_message(&mut output, &Reply::Refused { error: error.report() }).await,
     };
     let objection = OnceLock::new();
     tokio::select! {
         () = hear(&mut input, &job, &objection) => Ok(()),
-        sent = stream(&mut output, &job, from, &objection) => sent,
+        sent = stream(&mut output, &job, from, silence, &objection) => sent,
     }
 }
 
@@ -55,26 +58,31 @@ fn hello() -> Reply {
     Reply::Hello { version: env!("CARGO_PKG_VERSION").to_owned(), protocol: PROTOCOL_VERSION, host, unix_nanos }
 }
 
-/// The job that the first request is about, started if need be, and the event to begin with.
+/// The job that the first request is about, started if need be, the event to begin with, and the longest silence.
 fn open(
     request: Request,
     state: &StateDirectory,
     start: impl FnOnce(&JobDirectory) -> Result<()>,
-) -> Result<(JobDirectory, u64)> {
+) -> Result<(JobDirectory, u64, Duration)> {
     match request {
         Request::Start { job, lease_seconds, spec } => {
             let order = JobOrder { job, lease_seconds, spec };
-            Ok((start_or_find(&order, state, start)?, 0))
+            Ok((start_or_find(&order, state, start)?, 0, longest_silence(&order)))
         }
         Request::Attach { job: id, from } => {
             let job = find(&id, state)?;
             job.renew_lease()?;
-            Ok((job, from))
+            let silence = longest_silence(&job.order()?);
+            Ok((job, from, silence))
         }
         Request::Heartbeat | Request::Cancel => {
             Err(Error::refused("no job is attached to this connection", "begin with start or attach"))
         }
     }
+}
+
+fn longest_silence(order: &JobOrder) -> Duration {
+    ALIVE_INTERVAL.min(Duration::from_secs(order.lease_seconds) / WORDS_PER_LEASE)
 }
 
 fn start_or_find(
@@ -137,6 +145,7 @@ async fn stream(
     output: &mut (impl AsyncWrite + Unpin),
     job: &JobDirectory,
     from: u64,
+    silence: Duration,
     objection: &OnceLock<ErrorReport>,
 ) -> std::io::Result<()> {
     let mut follower = JournalFollower::new(job.journal_path(), from);
@@ -146,7 +155,7 @@ async fn stream(
         if let Some(error) = objection.get() {
             news.replies.push(Reply::Refused { error: error.clone() });
             news.is_last = true;
-        } else if news.replies.is_empty() && last_sent.elapsed() >= ALIVE_INTERVAL {
+        } else if news.replies.is_empty() && last_sent.elapsed() >= silence {
             news.replies.push(Reply::Alive);
         }
         if news.replies.is_empty() {

@@ -1,15 +1,22 @@
 //! Preflight: everything that must hold before a push starts, found out in seconds instead of after hours.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use codec::{Cipher, Codec, Compression, Decoder, Encoder};
 use formats::wire::{SegmentResult, SegmentTarget};
 use pgclient::{ConnectOptions, Server};
 use settings::Settings;
+use tokio::time::timeout;
 
 use crate::data_dir;
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
 use crate::repository::Repository;
+
+/// How long the storage may take to store and remove a few bytes, attempts after failures included. The storage itself tries
+/// for many minutes, which is right in the middle of a backup and wrong before it.
+const PROBE_LIMIT: Duration = Duration::from_secs(20);
 
 /// Written and read back by the cipher check.
 const CANARY: &[u8] = b"damson";
@@ -53,11 +60,11 @@ fn must_be_data_directory(target: &SegmentTarget) -> Result<()> {
 async fn must_archive(server: &Server) -> Result<()> {
     let archiving = server.archiving().await?;
     let address = server.address();
-    if !archiving.is_on() {
+    if archiving.mode == "off" {
         let what = format!("the server at {address} does not archive its log: archive_mode is {}", archiving.mode);
         return Err(Error::refused(what, "set archive_mode = on in its postgresql.conf and restart it"));
     }
-    if archiving.command.is_none() {
+    if !archiving.is_on() {
         let what = format!("the server at {address} does not archive its log: archive_command is not set");
         let remedy = "set archive_command = 'damson seg wal-push %p --content-id=<content id> --config <file>' and reload the configuration";
         return Err(Error::refused(what, remedy));
@@ -83,8 +90,19 @@ fn cipher_works(cipher: &Cipher) -> Result<()> {
 }
 
 async fn probe(repository: &Repository) -> Result<()> {
+    let store = repository.store();
     let key = format!("damson-write-probe-{}", uuid::Uuid::new_v4().simple());
-    repository.store().put(&key, Bytes::from_static(CANARY)).await?;
-    repository.store().delete(&[key]).await?;
-    Ok(())
+    let probed = async {
+        store.put(&key, Bytes::from_static(CANARY)).await?;
+        store.delete(std::slice::from_ref(&key)).await
+    };
+    match timeout(PROBE_LIMIT, probed).await {
+        Ok(probed) => Ok(probed?),
+        Err(_) => {
+            let (storage, seconds) = (store.describe(), PROBE_LIMIT.as_secs());
+            let what = format!("the storage {storage} did not store and remove an object within {seconds} s");
+            let remedy = "see whether it can be reached from this host; the log of the job tells what was tried";
+            Err(Error::refused(what, remedy))
+        }
+    }
 }
