@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use coordinator::fanout::{self, HostJob};
+use coordinator::fanout::{self, Cause, HostJob};
 use coordinator::host::{Agent, HostName};
+use formats::ContentId;
 use formats::wire::{ErrorReport, Event, JournalEntry, SegmentResult, Work};
 use futures::future::join_all;
 
@@ -13,6 +14,9 @@ use crate::session::Session;
 
 /// Clocks may differ by this much before a person is told.
 const TOLERATED_SKEW: Duration = Duration::from_secs(10);
+
+/// How long an interrupted preflight waits for the hosts.
+const STOP_PATIENCE: Duration = Duration::from_secs(3);
 
 /// What was found out about a segment that is in order.
 pub struct Checked {
@@ -26,7 +30,12 @@ pub struct Checked {
 pub async fn run(session: &Session, nodes: &[Node]) -> Result<Vec<Checked>> {
     let jobs = session.jobs(nodes, |_| Work::Check)?;
     let hosts = jobs.len();
-    let outcomes = join_all(jobs.into_iter().map(|job| check_host(session, job))).await;
+    let checks = join_all(jobs.into_iter().map(|job| check_host(session, job)));
+    let outcomes = tokio::select! {
+        outcomes = checks => outcomes,
+        // A check changes nothing and ends by itself: it is told to stop, but not waited for where it hangs.
+        () = interrupted(session) => return Err(Error::Interrupted),
+    };
     let (mut checked, mut failures) = (Vec::new(), 0);
     for outcome in outcomes {
         checked.extend(outcome.checked);
@@ -48,6 +57,11 @@ pub async fn run(session: &Session, nodes: &[Node]) -> Result<Vec<Checked>> {
     Ok(checked)
 }
 
+async fn interrupted(session: &Session) {
+    session.cancel.cancelled().await;
+    tokio::time::sleep(STOP_PATIENCE).await;
+}
+
 #[derive(Default)]
 struct HostOutcome {
     checked: Vec<Checked>,
@@ -59,9 +73,8 @@ async fn check_host(session: &Session, job: HostJob) -> HostOutcome {
     let observer = |host: &HostName, entry: &JournalEntry| outcome.observe(host, &entry.event);
     let checks = fanout::run(vec![job.clone()], session.lease, observer, session.cancel.clone());
     let (verdict, ()) = tokio::join!(checks, warn_of_clock_skew(session, &job));
-    if outcome.failures.is_empty() {
-        let report = verdict.report().map(|report| (String::from("preflight"), report));
-        outcome.failures.extend(report);
+    if let (true, Some(Cause::Failure { host, content, error })) = (outcome.failures.is_empty(), verdict.cause) {
+        outcome.failures.push((place(&host, content), error));
     }
     outcome
 }
@@ -74,11 +87,18 @@ impl HostOutcome {
                 self.checked.push(Checked { host: host.clone(), content: content.0, server_version, free_bytes });
             }
             Event::SegmentFailed { content, error } => {
-                self.failures.push((format!("host {host}, content {}", content.0), error.clone()));
+                self.failures.push((place(host, Some(*content)), error.clone()));
             }
             Event::Warning { text, .. } => tracing::warn!(%host, "{text}"),
             _ => {}
         }
+    }
+}
+
+fn place(host: &HostName, content: Option<ContentId>) -> String {
+    match content {
+        Some(content) => format!("host {host}, content {content}"),
+        None => format!("host {host}"),
     }
 }
 

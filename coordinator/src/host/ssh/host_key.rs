@@ -1,6 +1,7 @@
 //! The decision on the key that a host shows, during the key exchange.
 
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use russh::client::Handler;
 use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
@@ -9,6 +10,9 @@ use super::destination::Destination;
 use super::known_name;
 use crate::host::known_hosts::{Judgement, KnownHosts, append};
 use crate::host::{Error, HostKeyPolicy, HostName};
+
+/// Held while a new key is looked up once more and recorded.
+static RECORDING: Mutex<()> = Mutex::new(());
 
 /// Why a session ended.
 #[derive(Debug)]
@@ -48,24 +52,37 @@ impl HostKeyCheck {
     }
 
     fn check(&self, key: &PublicKey) -> Result<(), Error> {
-        let host = self.host.clone();
         let fingerprint = format!("{} {}", family(&key.algorithm()), key.fingerprint(HashAlg::Sha256));
         let algorithm = family(&key.algorithm());
-        let bytes = key.to_bytes().map_err(|e| Error::Ssh { host: host.clone(), source: russh::Error::from(e) })?;
-        match self.known.judge(&algorithm, &bytes) {
+        let bytes =
+            key.to_bytes().map_err(|e| Error::Ssh { host: self.host.clone(), source: russh::Error::from(e) })?;
+        let judged = self.known.judge(&algorithm, &bytes);
+        let (Judgement::Unknown, HostKeyPolicy::AcceptNew, Some(file)) = (&judged, self.policy, self.files.first())
+        else {
+            return self.verdict(judged, fingerprint);
+        };
+        // Another connection to the same host may have recorded its key since this one read the files.
+        let _alone = RECORDING.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = |(file, source)| Error::KnownHostsFile { file, source };
+        let known = KnownHosts::read(&self.files, &self.name).map_err(failed)?;
+        match known.judge(&algorithm, &bytes) {
+            Judgement::Unknown => {
+                tracing::info!(host = %self.host, "recording the new host key {fingerprint} in {}", file.display());
+                append(file, &self.name, &algorithm, &bytes).map_err(|source| failed((file.clone(), source)))
+            }
+            judged => self.verdict(judged, fingerprint),
+        }
+    }
+
+    fn verdict(&self, judged: Judgement, fingerprint: String) -> Result<(), Error> {
+        let host = self.host.clone();
+        match judged {
             Judgement::Known => Ok(()),
             Judgement::Changed { file, line } => {
                 Err(Error::HostKeyChanged { host, name: self.name.clone(), fingerprint, file, line })
             }
             Judgement::Revoked { file, line } => Err(Error::HostKeyRevoked { host, fingerprint, file, line }),
-            Judgement::Unknown => match (self.policy, self.files.first()) {
-                (HostKeyPolicy::AcceptNew, Some(file)) => {
-                    tracing::info!(host = %self.host, "recording the new host key {fingerprint} in {}", file.display());
-                    append(file, &self.name, &algorithm, &bytes)
-                        .map_err(|source| Error::KnownHostsFile { file: file.clone(), source })
-                }
-                _ => Err(self.unknown(fingerprint)),
-            },
+            Judgement::Unknown => Err(self.unknown(fingerprint)),
         }
     }
 
