@@ -1,0 +1,63 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+/// Measures the product beside other programs; see `tests/bench/run`.
+#[derive(Debug, Parser)]
+#[command(name = "rig-bench")]
+pub struct Arguments {
+    /// Counted runs of every program
+    #[arg(default_value_t = 5)]
+    pub runs: usize,
+    /// Size of the server's data, in MB
+    #[arg(long, value_name = "MB", default_value_t = 1500)]
+    pub size: u64,
+    /// Write-ahead log files (16 MiB each) that are pushed and fetched
+    #[arg(long, value_name = "COUNT", default_value_t = 64)]
+    pub wal_files: usize,
+    /// What to measure; everything if absent
+    #[arg(long, value_name = "WORK", value_delimiter = ',')]
+    pub only: Vec<Work>,
+    /// A WAL-G for PostgreSQL to measure beside
+    #[arg(long, value_name = "PATH")]
+    pub wal_g: Option<PathBuf>,
+    /// A walrus to measure beside; it takes WAL-G's commands and settings
+    #[arg(long, value_name = "PATH")]
+    pub walrus: Option<PathBuf>,
+    /// A WAL-G for Greenplum to measure beside
+    #[arg(long, value_name = "PATH")]
+    pub wal_g_gp: Option<PathBuf>,
+    /// Write all figures to this file
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Work {
+    /// Full backup of one server
+    Backup,
+    /// Restore of that backup
+    Restore,
+    /// WAL files stored, a process each
+    WalPush,
+    /// WAL files fetched in a row, a process each
+    WalFetch,
+    /// The programs started to print their help
+    Start,
+    /// Backup of a stand-in cluster of small segments
+    Cluster,
+}
+
+impl Work {
+    /// In this order, for a restore needs a backup.
+    pub const SINGLE_SERVER: [Work; 5] = [Work::Backup, Work::Restore, Work::WalPush, Work::WalFetch, Work::Start];
+}
+
+impl Arguments {
+    pub fn does_any(&self, works: &[Work]) -> bool {
+        self.only.is_empty() || self.only.iter().any(|work| works.contains(work))
+    }
+}

@@ -1,0 +1,78 @@
+//! The backup of a whole stand-in cluster of small segments, over SSH: what it costs besides moving bytes.
+//!
+//! Agents and archive commands are not children of what is measured, so only wall time means something here.
+
+use rig::{Scratch, Server, Stand, StandSpec, User, sql};
+
+use crate::arguments::{Arguments, Work};
+use crate::measure::{Stopwatch, Words};
+use crate::programs::{copy, text};
+use crate::report::Report;
+use crate::rounds::measure_in_turns;
+use crate::works::Contender;
+
+/// How often WAL-G looks whether its segments are ready; its default is five minutes.
+const POLL_INTERVAL: &str = "2s";
+
+pub fn bench(arguments: &Arguments, report: &mut Report) {
+    let stand = Stand::start("bench-cluster", &StandSpec::default());
+    for server in &stand.cluster.servers {
+        sql(server, "create table rows as select n, md5(n::text) from generate_series(1, 500000) n");
+    }
+    stand.damson(&["hosts", "install"]).ok();
+    let stopwatch = Stopwatch::install(&stand.scratch);
+    let config = text(&stand.product.config);
+    let damson = [&text(&stand.product.path("damson")), "--config", &config, "backup-push"];
+    let environment = environment(&stand);
+    let mut contenders = vec![contender("damson", with(&environment, &damson))];
+    if let Some(given) = &arguments.wal_g_gp {
+        let command = with(&wal_g_environment(&stand), &wal_g_words(&stand, &copy(given, &stand.product.bin)));
+        match stopwatch.try_measure(std::slice::from_ref(&command)) {
+            Ok(_) => contenders.push(contender("WAL-G", command)),
+            Err(message) => eprintln!("WAL-G for Greenplum does not back up the stand-in and is left out:\n{message}"),
+        }
+    }
+    report.add(Work::Cluster, measure_in_turns(&stopwatch, contenders, arguments.runs));
+}
+
+fn contender(title: &str, command: Words) -> Contender {
+    Contender { title: title.to_owned(), durable: true, emptied: Vec::new(), commands: vec![command] }
+}
+
+/// `env NAME=VALUE... COMMAND`.
+fn with(environment: &[String], command: &[impl AsRef<str>]) -> Words {
+    let command = command.iter().map(|word| word.as_ref().to_owned());
+    ["env".to_owned()].into_iter().chain(environment.iter().cloned()).chain(command).collect()
+}
+
+fn environment(stand: &Stand) -> Vec<String> {
+    let pair = |(name, value): &(String, std::ffi::OsString)| format!("{name}={}", value.to_string_lossy());
+    stand.product.environment.iter().map(pair).collect()
+}
+
+/// WAL-G runs `ssh` from the PATH, which here is one that knows the rig's hosts and keys.
+fn wal_g_environment(stand: &Stand) -> Vec<String> {
+    let folder = stand.scratch.dir("ssh-for-wal-g");
+    let script = format!("#!/bin/sh\nexec /usr/bin/ssh -F {} \"$@\"\n", stand.hosts.ssh_config().display());
+    User::get().write(&folder.join("ssh"), script, 0o755);
+    let mut all = environment(stand);
+    all.push(format!("PATH={}:{}:/usr/bin:/bin", folder.display(), rig::pg_bin().display()));
+    all
+}
+
+fn wal_g_words(stand: &Stand, program: &std::path::Path) -> Vec<String> {
+    let (scratch, server) = (&stand.scratch, stand.cluster.coordinator());
+    let config = scratch.write("wal-g.yaml", wal_g_settings(scratch, server));
+    let (program, data_dir, config) = (text(program), text(&server.data_dir), text(&config));
+    vec![program, "backup-push".to_owned(), data_dir, "--config".to_owned(), config]
+}
+
+fn wal_g_settings(scratch: &Scratch, server: &Server) -> String {
+    let (store, logs, port) = (scratch.dir("store-wal-g"), scratch.dir("logs-wal-g"), server.port);
+    let (store, logs, data_dir) = (store.display(), logs.display(), server.data_dir.display());
+    format!(
+        "WALG_FILE_PREFIX: \"{store}\"\nPGHOST: \"localhost\"\nPGPORT: \"{port}\"\nPGUSER: \"gpadmin\"\n\
+         PGDATABASE: \"postgres\"\nPGDATA: \"{data_dir}\"\nWALG_GP_LOGS_DIR: \"{logs}\"\n\
+         WALG_GP_SEG_POLL_INTERVAL: \"{POLL_INTERVAL}\"\n"
+    )
+}
