@@ -104,7 +104,7 @@ impl Compression {
     pub fn encoder_memory_bytes(self) -> usize {
         const MIB: usize = 1024 * 1024;
         match self {
-            Compression::Lz4 => 3 * MIB,
+            Compression::Lz4 => MIB,
             Compression::Zstd(ZstdLevel::Fastest) => 2 * MIB,
             Compression::Zstd(ZstdLevel::Default) => 4 * MIB,
             Compression::Zstd(ZstdLevel::Better) => 10 * MIB,

@@ -9,7 +9,7 @@ use crate::{Cipher, Compression, Error};
 
 /// Compresses and encrypts what is written to it, in exactly the variants that WAL-G writes.
 ///
-/// Dropping an encoder without `finish` leaves a broken stream behind. Large slices (1 MiB and more) are the fastest:
+/// Dropping an encoder without `finish` leaves a broken stream behind. Large slices (256 KiB and more) are the fastest:
 /// they are not copied before they are compressed. `flush` does not end blocks, so it makes nothing readable early.
 pub struct Encoder<W: Write> {
     stage: Stage<W>,

@@ -106,7 +106,7 @@ fn truncation_is_always_found() {
 fn truncation_between_blocks_and_chunks_is_found() {
     let content = random(2 * MIB + 1000);
     let stored = encode(Compression::Lz4, &Cipher::None, &content, usize::MAX);
-    let block = 4 + MIB;
+    let block = 4 + MIB / 4;
     for cut in [7, 7 + block, 7 + 2 * block, stored.len() - 8, stored.len() - 4] {
         assert!(matches!(decode(Codec::Lz4, &Cipher::None, &stored[..cut]), Err(Error::Truncated { .. })), "{cut}");
     }
