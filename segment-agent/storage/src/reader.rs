@@ -6,7 +6,7 @@ use crate::record::Operation;
 use crate::store::Watch;
 use bytes::Bytes;
 
-/// Delivers the content of one object in chunks of about 1 MiB. A broken connection is resumed where it broke, and the
+/// Delivers the content of one object in chunks of at most 1 MiB. A broken connection is resumed where it broke, and the
 /// end is only reported after exactly [`ObjectReader::size`] bytes.
 pub struct ObjectReader {
     body: Box<dyn Body>,

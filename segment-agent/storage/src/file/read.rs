@@ -14,8 +14,8 @@ use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::SystemTime;
 
-/// Large enough that the system call costs nothing, small enough for a cache.
-const CHUNK_BYTES: u64 = 1 << 20;
+/// Large enough that the system call costs nothing, small enough for a processor's cache.
+const CHUNK_BYTES: u64 = 256 << 10;
 
 pub(super) struct FileBody {
     file: File,
