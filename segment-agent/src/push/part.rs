@@ -24,8 +24,9 @@ use crate::monitor::Monitor;
 use crate::pool::Pool;
 use crate::repository::Repository;
 
-/// Bytes read from a file at once.
-const READ_BYTES: usize = 1 << 20;
+/// Bytes read from a file at once: the encoder takes them without a copy, and they stay in the processor's cache while they
+/// are hashed, framed and compressed.
+const READ_BYTES: usize = 256 << 10;
 
 /// What the workers of one segment share.
 pub struct Packing {

@@ -11,5 +11,5 @@ pub use archived::{Range, missing};
 pub use fetch::fetch;
 pub use push::{PushOptions, Pushed, push};
 
-/// Bytes handled at once.
-const CHUNK_BYTES: usize = 1 << 20;
+/// Bytes handled at once: the encoder takes them without a copy, and they stay in the processor's cache from one step to the next.
+const CHUNK_BYTES: usize = 256 << 10;
