@@ -19,8 +19,8 @@ pub enum Error {
     #[error("object {key} is damaged: {why}")]
     Damaged { key: String, why: String },
     /// A restored file differs from what the manifest promises.
-    #[error("file {path} of the backup does not restore to what was backed up: {why}")]
-    Differs { path: String, why: String },
+    #[error("file {path} of object {key} does not restore to what was backed up: {why}")]
+    Differs { path: String, key: String, why: String },
     #[error("{what}")]
     Refused { what: String, remedy: String },
     #[error("archive file {name} does not exist in {storage}")]

@@ -6,6 +6,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -14,7 +15,7 @@ use codec::{Codec, Decoder};
 use tokio_util::sync::CancellationToken;
 
 use super::Fetched;
-use super::proofs::{FileProof, Proofs, rooted};
+use super::proofs::{FileProof, Proofs, TABLESPACE_MAP, rooted};
 use super::target::Target;
 use crate::bridge::{Driver, ObjectDigest, ObjectSource};
 use crate::error::{Error, Result, from_io};
@@ -24,9 +25,6 @@ use crate::repository::Repository;
 
 /// Bytes written to a file at once.
 const WRITE_BYTES: usize = 1 << 20;
-
-/// The tablespace map contradicts a restore spec, so it is left out where one is given.
-const TABLESPACE_MAP: &str = "/tablespace_map";
 
 /// One object to read.
 #[derive(Clone, Debug)]
@@ -141,11 +139,14 @@ impl Extraction {
         let decoder = Decoder::new(codec, &self.repository.cipher, source).map_err(damaged)?;
         let mut archive = ArchiveReader::new(decoder);
         let mut buffer = vec![0; WRITE_BYTES];
+        let mut has_links = false;
         while let Some(member) = archive.next_member().map_err(damaged)? {
+            has_links |= matches!(member.kind, Kind::Symlink(_));
             self.restore_member(&member, key, &mut archive, &mut buffer)?;
         }
         self.check_object(name, key, digest.get().copied())?;
-        self.target.note_finished(name)
+        // Links are made at the very end, so a run that goes on after an interruption must read them again.
+        if has_links { Ok(()) } else { self.target.note_finished(name) }
     }
 
     fn restore_member<R: Read>(
@@ -171,7 +172,7 @@ impl Extraction {
                 self.account(rooted(name), member.size, true);
                 Ok(())
             }
-            Kind::File => self.restore_file(name, member.mode, buffer, None, |part| {
+            Kind::File => self.restore_file(key, name, member.mode, buffer, None, |part| {
                 archive.read_content(part).map_err(|error| from_io(error.into(), |error| Error::damaged(key, error)))
             }),
             Kind::HardLink(_) | Kind::Other(_) => {
@@ -189,7 +190,7 @@ impl Extraction {
             Decoder::new(Codec::None, &self.repository.cipher, source).map_err(|error| damaged(error.into()))?;
         let mut buffer = vec![0; WRITE_BYTES];
         let mut sum = ao_sum.map(|(bytes, expected)| AoSum::new(*bytes, expected));
-        self.restore_file(path, mode, &mut buffer, sum.as_mut(), |part| decoder.read(part).map_err(damaged))?;
+        self.restore_file(key, path, mode, &mut buffer, sum.as_mut(), |part| decoder.read(part).map_err(damaged))?;
         match sum {
             Some(sum) => sum.check().map_err(|why| Error::damaged(key, why)),
             None => Ok(()),
@@ -198,6 +199,7 @@ impl Extraction {
 
     fn restore_file(
         &self,
+        key: &str,
         name: &str,
         mode: u32,
         buffer: &mut [u8],
@@ -226,15 +228,15 @@ impl Extraction {
         self.target.seal(&file, &path, mode)?;
         let name = rooted(name);
         if let Some(hasher) = hasher {
-            self.check_file(&name, bytes, *hasher.finalize().as_bytes())?;
+            self.check_file(key, &name, bytes, *hasher.finalize().as_bytes())?;
         }
         self.account(name, bytes, false);
         Ok(())
     }
 
-    fn check_file(&self, name: &str, bytes: u64, blake3: [u8; 32]) -> Result<()> {
+    fn check_file(&self, key: &str, name: &str, bytes: u64, blake3: [u8; 32]) -> Result<()> {
         let Some(proofs) = &self.proofs else { return Ok(()) };
-        let differs = |why: String| Err(Error::Differs { path: name.to_owned(), why });
+        let differs = |why: String| Err(Error::Differs { path: name.to_owned(), key: key.to_owned(), why });
         match proofs.files.get(name) {
             None => differs("the manifest does not know it".to_owned()),
             Some(proof) if proof.bytes != bytes => differs(format!("it has {bytes} bytes instead of {}", proof.bytes)),
@@ -255,10 +257,11 @@ impl Extraction {
     /// After the last object: nothing may be missing; then links, flush, and the marker goes.
     pub fn finish(&self) -> Result<Fetched> {
         let progress = self.lock();
-        let promised = self.proofs.iter().flat_map(|proofs| proofs.files.keys());
-        if let Some(missing) = promised.into_iter().find(|name| !progress.seen.contains(*name)) {
-            let path = missing.to_string();
-            return Err(Error::Differs { path, why: "no archive of the backup holds it".to_owned() });
+        if let Some(proofs) = &self.proofs
+            && let Some((missing, proof)) = proofs.files.iter().find(|(name, _)| !progress.seen.contains(*name))
+        {
+            let (path, key) = (missing.to_string(), proofs.object_name(proof).to_owned());
+            return Err(Error::Differs { path, key, why: "no archive of the backup holds it".to_owned() });
         }
         for (name, points_to) in &progress.links {
             self.target.make_link(name, points_to)?;
@@ -316,9 +319,8 @@ fn fill(buffer: &mut [u8], read: &mut impl FnMut(&mut [u8]) -> Result<usize>) ->
 }
 
 /// Whether the file at `path` is what the manifest promises. Whatever cannot be read is not.
-fn is_restored(path: &Path, proof: &FileProof, buffer: &mut [u8]) -> bool {
-    let Ok(metadata) = std::fs::symlink_metadata(path) else { return false };
-    if !metadata.is_file() || metadata.len() != proof.bytes {
+pub fn is_restored(path: &Path, proof: &FileProof, buffer: &mut [u8]) -> bool {
+    if !has_size_and_mode(path, proof) {
         return false;
     }
     let Ok(mut file) = File::open(path) else { return false };
@@ -330,4 +332,10 @@ fn is_restored(path: &Path, proof: &FileProof, buffer: &mut [u8]) -> bool {
             Err(_) => return false,
         };
     }
+}
+
+/// The mode counts: an interruption between the last byte of a file and its mode leaves the mode wrong.
+pub fn has_size_and_mode(path: &Path, proof: &FileProof) -> bool {
+    std::fs::symlink_metadata(path)
+        .is_ok_and(|is| is.is_file() && is.len() == proof.bytes && is.permissions().mode() & 0o7777 == proof.mode)
 }

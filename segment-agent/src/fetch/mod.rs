@@ -8,6 +8,7 @@
 
 mod documents;
 mod extract;
+mod finished;
 mod plan;
 mod proofs;
 mod target;
@@ -20,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::extract::{Extraction, Job};
+use self::proofs::Proofs;
 use self::target::Target;
 use crate::bridge::{Driver, joined, on_worker};
 use crate::error::{Result, keep_first};
@@ -64,12 +66,20 @@ pub async fn fetch(
     monitor.phase("reading the backup's metadata");
     let driver = Driver::current(repository.store());
     let plan = plan::make(repository, request, &driver, cancel).await?;
+    let (proofs, finished) = recognise_finished_restore(request, plan.proofs, cancel).await?;
+    if let Some(finished) = finished {
+        monitor.phase("an earlier run restored everything");
+        monitor.set_total(finished.bytes);
+        monitor.add_done(finished.bytes);
+        monitor.flush();
+        return Ok(finished);
+    }
     let (destination, tablespaces, durable) = (request.destination.clone(), plan.tablespaces.clone(), request.durable);
     let identity = format!("{} in {}", request.backup, repository.store().describe());
     let target = on_worker(move || Target::claim(destination, tablespaces, identity, durable)).await?;
     monitor.set_total(plan.uncompressed_bytes);
     let extraction =
-        Extraction::new(repository, target, plan.proofs, request.tablespaces.is_some(), driver, cancel, monitor);
+        Extraction::new(repository, target, proofs, request.tablespaces.is_some(), driver, cancel, monitor);
     let extraction = Arc::new(recognise_finished_files(extraction).await?);
     monitor.phase("unpacking");
     run_jobs(&extraction, plan.jobs, pool).await?;
@@ -80,6 +90,21 @@ pub async fn fetch(
     monitor.flush();
     monitor.phase("flushing to disk");
     on_worker(move || extraction.finish()).await
+}
+
+/// Gives the proofs back, and what was restored if nothing is left to do.
+async fn recognise_finished_restore(
+    request: &FetchRequest,
+    proofs: Option<Proofs>,
+    cancel: &CancellationToken,
+) -> Result<(Option<Proofs>, Option<Fetched>)> {
+    let Some(proofs) = proofs else { return Ok((None, None)) };
+    let (root, without_map, cancel) = (request.destination.clone(), request.tablespaces.is_some(), cancel.clone());
+    on_worker(move || {
+        let finished = finished::recognise(&root, &proofs, without_map, &cancel)?;
+        Ok((Some(proofs), finished))
+    })
+    .await
 }
 
 /// On a directory of an interrupted restore: finds what need not be fetched again.

@@ -6,6 +6,9 @@ use std::io::Read;
 use crate::bridge::ObjectDigest;
 use formats::manifest::{ManifestEntry, read_manifest};
 
+/// The tablespace map contradicts a restore spec, so it is left out where one is given.
+pub const TABLESPACE_MAP: &str = "/tablespace_map";
+
 /// The plain content of one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileProof {
