@@ -48,6 +48,9 @@ impl Error {
             Self::Segment(error) => error.remedy(),
             Self::Remote(report) => report.remedy.clone(),
             Self::Refused { remedy, .. } => Some(remedy.clone()),
+            Self::Storage(error) | Self::Catalog(catalog::Error::Storage(error)) => {
+                segment_agent::error::storage_remedy(error).map(str::to_owned)
+            }
             _ => None,
         }
     }

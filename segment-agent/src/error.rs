@@ -73,6 +73,7 @@ impl Error {
             _ if self.kind() == Kind::NoSpace => {
                 Some("free space on that file system, then run the same command again".to_owned())
             }
+            Self::Storage(error) => storage_remedy(error).map(str::to_owned),
             _ => None,
         }
     }
@@ -80,6 +81,23 @@ impl Error {
     /// The error as it crosses the wire.
     pub fn report(&self) -> ErrorReport {
         ErrorReport { message: self.to_string(), remedy: self.remedy() }
+    }
+}
+
+/// What a person should do about a storage that fails.
+pub fn storage_remedy(error: &storage::Error) -> Option<&'static str> {
+    match error.kind() {
+        storage::ErrorKind::NotFound => Some(
+            "check the storage prefix in the settings; a directory or bucket that does not exist must be created first",
+        ),
+        storage::ErrorKind::Denied => {
+            Some("check the permissions of the storage for this user, or the keys in the settings")
+        }
+        storage::ErrorKind::NoSpace => Some("free space on the storage, then run the same command again"),
+        storage::ErrorKind::Transient => {
+            Some("see whether the storage can be reached, then run the same command again")
+        }
+        storage::ErrorKind::Exists | storage::ErrorKind::Corrupt | storage::ErrorKind::Invalid => None,
     }
 }
 
