@@ -40,6 +40,9 @@ pub async fn choose(store: &Store, target: &Target) -> Result<Choice, Error> {
             (search.backup_before(&point).await?, Some(point.into_name()))
         }
     };
+    if backup.sentinel.segments.is_empty() {
+        return Err(Error::NoSegments { name: backup.name.to_string() });
+    }
     let own_point = backup.sentinel.restore_point.clone();
     Ok(Choice {
         recovery_target: recovery_target.or(own_point).unwrap_or_else(|| backup.name.to_string()),

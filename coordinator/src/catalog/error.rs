@@ -30,6 +30,10 @@ pub enum Error {
     SeveralBackups { names: Vec<String> },
     #[error("Backup '{name}' does not exist. backup-list shows those that do")]
     NoSuchBackup { name: String },
+    #[error(
+        "the sentinel of backup {name} lists no segments, so there is nothing to restore: it is damaged; choose another backup"
+    )]
+    NoSegments { name: String },
     #[error("no restore points found that were finished at or before {time}")]
     NoRestorePointBefore { time: Timestamp },
     #[error(
