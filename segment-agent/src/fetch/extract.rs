@@ -23,8 +23,9 @@ use crate::monitor::Monitor;
 use crate::pool::Pool;
 use crate::repository::Repository;
 
-/// Bytes written to a file at once.
-const WRITE_BYTES: usize = 1 << 20;
+/// Bytes written to a file at once: large extents come from the kernel's delayed allocation, and this much stays in the
+/// processor's cache between decoding, hashing and writing.
+const WRITE_BYTES: usize = 256 << 10;
 
 /// One object to read.
 #[derive(Clone, Debug)]
@@ -208,7 +209,7 @@ impl Extraction {
     ) -> Result<()> {
         let (mut file, path) = self.target.create_file(name)?;
         let mut hasher = self.proofs.is_some().then(blake3::Hasher::new);
-        let mut bytes = 0;
+        let (mut bytes, mut handed_over) = (0, 0);
         loop {
             let filled = fill(buffer, &mut read)?;
             if filled == 0 {
@@ -223,6 +224,7 @@ impl Extraction {
             }
             file.write_all(content).map_err(|error| Error::file("writing", &path, error))?;
             bytes += filled as u64;
+            handed_over = self.target.begin_writing(&file, handed_over, bytes);
             self.monitor.add_done(filled as u64);
         }
         self.target.seal(&file, &path, mode)?;
