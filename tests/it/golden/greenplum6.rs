@@ -71,7 +71,7 @@ fn full_backup_is_restored_exactly() {
         is_ready_to_recover(&workplace, &root.join(dir), content);
     }
     let again = fetch(&workplace, golden::GREENPLUM6_BACKUPS[0], &config);
-    again.fails(1, &["localhost", "not empty"]);
+    again.fails(1, &["localhost", "must be empty"]);
 }
 
 /// Greenplum 6 reads recovery.conf, has no recovery_target_action and would not know recovery.signal.
