@@ -8,6 +8,7 @@ mod relation;
 mod segment_size;
 mod timeline;
 mod wal_name;
+mod wal_page;
 mod walk;
 
 pub use control::{ClusterState, ControlFile, ControlFileError};
@@ -16,6 +17,7 @@ pub use relation::{Fork, RelationFile, RelationPath};
 pub use segment_size::{SegmentSize, SegmentSizeError};
 pub use timeline::{ParseTimelineError, TimelineHistory, TimelineId, TimelineSwitch};
 pub use wal_name::{WalFileName, WalName, WalNameError};
+pub use wal_page::WalSegmentHeader;
 pub use walk::{Treatment, treatment};
 
 /// The id that `initdb` gives a cluster; the same in its WAL, its `pg_control` and its backups.

@@ -3,18 +3,18 @@
 //! The file appears under its name only once it is complete and checked. It is not flushed: the server flushes what it keeps.
 
 use std::fs::OpenOptions;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use codec::{Codec, Decoder, READ_ORDER};
 use formats::layout;
-use pgdata::{SegmentSize, WalFileName};
+use pgdata::{SegmentSize, WalFileName, WalSegmentHeader};
 use storage::ErrorKind;
 use tokio_util::sync::CancellationToken;
 
 use super::CHUNK_BYTES;
-use crate::bridge::{Driver, ObjectSource};
+use crate::bridge::{Driver, ObjectSource, read_full};
 use crate::error::{Error, Result, from_io};
 use crate::repository::Repository;
 
@@ -87,25 +87,37 @@ fn write_out(
     let mut decoder = Decoder::new(codec, &repository.cipher, source).map_err(|error| broken(error.into()))?;
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(fail)?;
     let mut buffer = vec![0; CHUNK_BYTES];
-    let mut bytes = 0;
+    let (mut bytes, mut header) = (0, None);
     loop {
-        let count = decoder.read(&mut buffer).map_err(broken)?;
+        let count = read_full(&mut decoder, &mut buffer).map_err(broken)?;
         if count == 0 {
             break;
+        }
+        if bytes == 0 {
+            header = WalSegmentHeader::parse(&buffer[..count]);
         }
         file.write_all(&buffer[..count]).map_err(fail)?;
         bytes += count as u64;
     }
-    refuse_cut_segment(key, codec, name, bytes)
-}
-
-/// Codecs without a checksum cannot tell that an object was cut; the size of a log segment can.
-fn refuse_cut_segment(key: &str, codec: Codec, name: &str, bytes: u64) -> Result<()> {
-    let unchecked = matches!(codec, Codec::None | Codec::Brotli);
-    if unchecked && matches!(WalFileName::classify(name), WalFileName::Segment { .. }) {
-        SegmentSize::new(bytes).map_err(|error| Error::damaged(key, error))?;
+    if matches!(WalFileName::classify(name), WalFileName::Segment { .. }) {
+        refuse_cut_segment(key, codec, header, bytes)?;
     }
     Ok(())
+}
+
+/// Codecs without a checksum cannot tell that an object was cut. The size of a log segment can, and its first page says how
+/// large it is meant to be.
+fn refuse_cut_segment(key: &str, codec: Codec, header: Option<WalSegmentHeader>, bytes: u64) -> Result<()> {
+    match header {
+        Some(header) if header.segment_size.bytes() != bytes => {
+            let why = format!("it holds {bytes} bytes of a log file of {}", header.segment_size.bytes());
+            Err(Error::damaged(key, why))
+        }
+        None if matches!(codec, Codec::None | Codec::Brotli) => {
+            SegmentSize::new(bytes).map(drop).map_err(|error| Error::damaged(key, error))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn temporary_path(destination: &Path) -> PathBuf {
