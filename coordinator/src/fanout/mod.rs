@@ -20,6 +20,9 @@ pub use verdict::{Cause, End, HostVerdict, Verdict};
 
 use crate::host::HostName;
 
+/// Longer than the agents take at most: they abandon work that does not stop after 30 s.
+const STOP_WAIT: Duration = Duration::from_secs(40);
+
 /// Times and counts of a fan-out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -38,7 +41,7 @@ impl Policy {
     pub fn with_lease(lease: Duration) -> Self {
         Self {
             lease,
-            stop_wait: lease.min(Duration::from_secs(60)),
+            stop_wait: STOP_WAIT,
             first_attempts: 3,
             backoff_first: Duration::from_millis(500),
             backoff_max: Duration::from_secs(10),
