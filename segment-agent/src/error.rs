@@ -68,7 +68,9 @@ impl Error {
         match self {
             Self::Refused { remedy, .. } => Some(remedy.clone()),
             Self::Differs { .. } | Self::Damaged { .. } => {
-                Some("the copy in the storage is not what was written: fetch another backup, and keep this one for examination".to_owned())
+                let remedy = "the storage does not hold what was written, or the key in the settings is another one than it was \
+                              written with: check the key, use another backup or copy, and keep this one for examination";
+                Some(remedy.to_owned())
             }
             _ if self.kind() == Kind::NoSpace => {
                 Some("free space on that file system, then run the same command again".to_owned())
