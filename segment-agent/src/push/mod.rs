@@ -5,6 +5,7 @@
 //! point leaves no backup, or the whole one. What an unfinished push stored is removed when it fails.
 
 mod catalog;
+mod content;
 mod documents;
 mod names;
 mod owners;

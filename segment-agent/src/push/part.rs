@@ -15,10 +15,11 @@ use formats::{BackupName, layout};
 use tokio_util::sync::CancellationToken;
 
 use super::catalog::{Catalog, Packed, PlainContent};
+use super::content::Content;
 use super::owners::Owners;
 use super::queue::Queue;
 use super::walk::Entry;
-use crate::bridge::{Driver, ObjectDigest, ObjectWriter, read_full};
+use crate::bridge::{Driver, ObjectDigest, ObjectWriter};
 use crate::error::{Error, Result, from_io};
 use crate::monitor::Monitor;
 use crate::pool::Pool;
@@ -27,6 +28,9 @@ use crate::repository::Repository;
 /// Bytes read from a file at once: the encoder takes them without a copy, and they stay in the processor's cache while they
 /// are hashed, framed and compressed.
 const READ_BYTES: usize = 256 << 10;
+
+/// From this size on a file is read ahead by a thread of its own.
+const READ_AHEAD_BYTES: u64 = 32 << 20;
 
 /// What the workers of one segment share.
 pub struct Packing {
@@ -104,32 +108,26 @@ impl<'a> Part<'a> {
         self.add_file(entry, file, buffer, owners)
     }
 
-    /// Stores exactly as many bytes as the walk saw. A file that shrank since is filled with zeros, one that grew is cut:
-    /// replay of the log repairs both.
-    fn add_file(&mut self, entry: Entry, mut file: File, buffer: &mut [u8], owners: &mut Owners) -> Result<()> {
+    /// Stores exactly as many bytes as the walk saw.
+    fn add_file(&mut self, entry: Entry, file: File, buffer: &mut [u8], owners: &mut Owners) -> Result<()> {
         let size = entry.metadata.len();
         let member = member_of(&entry, owners);
-        self.archive.begin_file(&member).map_err(|error| self.broken(error))?;
-        let mut hasher = blake3::Hasher::new();
-        let mut left = size;
-        while left > 0 {
-            let want = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-            let mut got = read_full(&mut file, &mut buffer[..want])
-                .map_err(|error| Error::file("reading", &entry.path, error))?;
-            if got == 0 {
-                buffer[..want].fill(0);
-                got = want;
-            }
-            self.packing.pool.pace_disk(got as u64);
-            hasher.update(&buffer[..got]);
-            self.archive.write_content(&buffer[..got]).map_err(|error| self.broken(error))?;
-            self.packing.monitor.add_done(got as u64);
-            left -= got as u64;
-        }
-        self.archive.end_file().map_err(|error| self.broken(error))?;
+        let Self { packing, archive, file_name, .. } = self;
+        let broken = |error: codec::Error| from_io(error.into(), |error| Error::damaged(file_name.as_str(), error));
+        archive.begin_file(&member).map_err(broken)?;
+        let write = |piece: &[u8]| {
+            archive.write_content(piece).map_err(broken)?;
+            packing.monitor.add_done(piece.len() as u64);
+            Ok(())
+        };
+        let content = Content::new(file, &entry.path, size, &packing.pool);
+        let blake3 = match size >= READ_AHEAD_BYTES {
+            true => content.drain_ahead(buffer.len(), write)?,
+            false => content.drain(buffer, write)?,
+        };
+        archive.end_file().map_err(broken)?;
         self.payload_bytes += size;
-        let content =
-            PlainContent { bytes: size, mode: entry.metadata.mode() & 0o7777, blake3: *hasher.finalize().as_bytes() };
+        let content = PlainContent { bytes: size, mode: entry.metadata.mode() & 0o7777, blake3 };
         let modified_nanos = entry.modified_nanos();
         self.members.push(Packed { name: entry.name, modified_nanos, content: Some(content) });
         Ok(())
