@@ -5,6 +5,7 @@
 //! restore point stored, and the cluster sentinel last: a backup that is listed can be restored to a consistent cluster.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use clap::{ArgAction, Args};
 use coordinator::fanout::Verdict;
@@ -21,6 +22,10 @@ use super::restore_point::{self, Point, Stretch};
 use crate::cluster::{Cluster, Node};
 use crate::error::{Error, Result};
 use crate::session::Session;
+
+/// Until a taken name may have given way to the next second's.
+const NAME_PAUSE: Duration = Duration::from_millis(100);
+const NAME_ATTEMPTS: u32 = 50;
 
 /// Back up all primaries and the coordinator, and make them consistent with a restore point
 #[derive(Debug, Args)]
@@ -48,8 +53,7 @@ pub async fn run(session: &Session, arguments: BackupPush) -> Result<()> {
     greenplum::lock_backups(&cluster.server).await?;
     leave_stale_backup_mode(session, &cluster).await?;
 
-    let name = layout::cluster_backup_name(chrono::Local::now().naive_local());
-    refuse_existing(&repository, &name).await?;
+    let name = unused_name(&repository).await?;
     let start_time = now();
     tracing::info!("backup {name}: {} segments", cluster.nodes.len());
     let pushed = push_segments(session, &cluster.nodes, arguments.permanent).await?;
@@ -95,14 +99,17 @@ async fn leave_stale_backup_mode(session: &Session, cluster: &Cluster) -> Result
     Ok(())
 }
 
-async fn refuse_existing(repository: &Repository, name: &BackupName) -> Result<()> {
-    if repository.store().head(&layout::sentinel_key(name)).await?.is_none() {
-        return Ok(());
+/// Names have seconds: where this one's is taken, the next one's is not.
+async fn unused_name(repository: &Repository) -> Result<BackupName> {
+    let mut name = layout::cluster_backup_name(chrono::Local::now().naive_local());
+    for _ in 0..NAME_ATTEMPTS {
+        if repository.store().head(&layout::sentinel_key(&name)).await?.is_none() {
+            return Ok(name);
+        }
+        tokio::time::sleep(NAME_PAUSE).await;
+        name = layout::cluster_backup_name(chrono::Local::now().naive_local());
     }
-    Err(Error::refused(
-        format!("a backup named {name} exists already"),
-        "wait for a second, then run the command again",
-    ))
+    Err(Error::refused(format!("a backup named {name} exists already"), "see whether the clock of this host is right"))
 }
 
 async fn push_segments(
