@@ -2,6 +2,8 @@
 //!
 //! Agents and archive commands are not children of what is measured, so only wall time means something here.
 
+use std::path::Path;
+
 use rig::{Scratch, Server, Stand, StandSpec, User, sql};
 
 use crate::arguments::{Arguments, Work};
@@ -26,7 +28,7 @@ pub fn bench(arguments: &Arguments, report: &mut Report) {
     let environment = environment(&stand);
     let mut contenders = vec![contender("damson", with(&environment, &damson))];
     if let Some(given) = &arguments.wal_g_gp {
-        let command = with(&wal_g_environment(&stand), &wal_g_words(&stand, &copy(given, &stand.product.bin)));
+        let command = with(&wal_g_environment(&stand), &wal_g_words(&stand, given));
         match stopwatch.try_measure(std::slice::from_ref(&command)) {
             Ok(_) => contenders.push(contender("WAL-G", command)),
             Err(message) => eprintln!("WAL-G for Greenplum does not back up the stand-in and is left out:\n{message}"),
@@ -56,15 +58,22 @@ fn wal_g_environment(stand: &Stand) -> Vec<String> {
     let script = format!("#!/bin/sh\nexec /usr/bin/ssh -F {} \"$@\"\n", stand.hosts.ssh_config().display());
     User::get().write(&folder.join("ssh"), script, 0o755);
     let mut all = environment(stand);
-    all.push(format!("PATH={}:{}:/usr/bin:/bin", folder.display(), rig::pg_bin().display()));
+    let own = stand.scratch.dir("wal-g");
+    all.push(format!("PATH={}:{}:{}:/usr/bin:/bin", folder.display(), own.display(), rig::pg_bin().display()));
     all
 }
 
-fn wal_g_words(stand: &Stand, program: &std::path::Path) -> Vec<String> {
+/// WAL-G starts itself on every host as `wal-g` from the PATH.
+fn wal_g_words(stand: &Stand, given: &Path) -> Vec<String> {
     let (scratch, server) = (&stand.scratch, stand.cluster.coordinator());
+    let (program, folder) = (scratch.join("wal-g/wal-g"), scratch.dir("wal-g"));
+    std::fs::rename(copy(given, &folder), &program).unwrap();
+    for host in &stand.hosts.list {
+        let script = format!("cd \"$HOME\"\nexport PATH={}:$PATH\n", folder.display());
+        User::get().write(&host.home.join(".bashrc"), script, 0o644);
+    }
     let config = scratch.write("wal-g.yaml", wal_g_settings(scratch, server));
-    let (program, data_dir, config) = (text(program), text(&server.data_dir), text(&config));
-    vec![program, "backup-push".to_owned(), data_dir, "--config".to_owned(), config]
+    vec![text(&program), "backup-push".to_owned(), "--config".to_owned(), text(&config)]
 }
 
 fn wal_g_settings(scratch: &Scratch, server: &Server) -> String {
@@ -73,6 +82,7 @@ fn wal_g_settings(scratch: &Scratch, server: &Server) -> String {
     format!(
         "WALG_FILE_PREFIX: \"{store}\"\nPGHOST: \"localhost\"\nPGPORT: \"{port}\"\nPGUSER: \"gpadmin\"\n\
          PGDATABASE: \"postgres\"\nPGDATA: \"{data_dir}\"\nWALG_GP_LOGS_DIR: \"{logs}\"\n\
+         WALG_PG_WAL_SIZE: \"1\"\n\
          WALG_GP_SEG_POLL_INTERVAL: \"{POLL_INTERVAL}\"\n"
     )
 }
