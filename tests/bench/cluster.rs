@@ -16,6 +16,11 @@ use crate::works::Contender;
 /// How often WAL-G looks whether its segments are ready; its default is five minutes.
 const POLL_INTERVAL: &str = "2s";
 
+/// WAL-G looks for the function in another schema than the product of this version has it in.
+const RESTORE_POINT_FOR_WAL_G: &str = "create function public.gp_create_restore_point(point text) \
+     returns table(segment_id int2, restore_lsn pg_lsn) language sql volatile as \
+     $$ select * from pg_catalog.gp_create_restore_point(point) $$";
+
 pub fn bench(arguments: &Arguments, report: &mut Report) {
     let stand = Stand::start("bench-cluster", &StandSpec::default());
     for server in &stand.cluster.servers {
@@ -28,6 +33,7 @@ pub fn bench(arguments: &Arguments, report: &mut Report) {
     let environment = environment(&stand);
     let mut contenders = vec![contender("damson", with(&environment, &damson))];
     if let Some(given) = &arguments.wal_g_gp {
+        sql(stand.cluster.coordinator(), RESTORE_POINT_FOR_WAL_G);
         let command = with(&wal_g_environment(&stand), &wal_g_words(&stand, given));
         match stopwatch.try_measure(std::slice::from_ref(&command)) {
             Ok(_) => contenders.push(contender("WAL-G", command)),
