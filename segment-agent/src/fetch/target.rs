@@ -9,6 +9,7 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use formats::TablespaceSpec;
 use nix::fcntl::{OFlag, PosixFadviseAdvice, posix_fadvise};
@@ -20,6 +21,9 @@ const MARKER: &str = ".damson-restore";
 
 /// The kernel is asked to begin writing each time so much of a file is waiting, so that the flush at the end finds little left.
 const WRITE_BEHIND_BYTES: u64 = 2 << 20;
+
+const LOCK_ATTEMPTS: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 pub struct Target {
     root: PathBuf,
@@ -42,7 +46,7 @@ impl Target {
         let path = root.join(MARKER);
         let fail = |error| Error::file("writing", &path, error);
         let mut marker = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(fail)?;
-        if marker.try_lock().is_err() {
+        if !lock_with_patience(&marker) {
             let what = format!("another restore into {} is under way", root.display());
             return Err(Error::refused(what, "wait for it, or stop it, then run the same command again"));
         }
@@ -213,6 +217,16 @@ fn refuse_foreign_content(root: &Path, identity: &str) -> Result<Option<HashSet<
         what,
         "empty the directory (check first that nothing in it is needed), or restore to another one",
     ))
+}
+
+/// A lock lives on for an instant in a child that its holder was just starting, so a busy one is tried again.
+fn lock_with_patience(marker: &File) -> bool {
+    (0..LOCK_ATTEMPTS).any(|attempt| {
+        if attempt > 0 {
+            std::thread::sleep(LOCK_PAUSE);
+        }
+        marker.try_lock().is_ok()
+    })
 }
 
 /// Before the marker is written: the run after a refusal must not take another server's tablespace for its own unfinished
