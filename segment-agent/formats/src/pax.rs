@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Timestamp;
 use crate::go_json::{is_default, null_as_default};
+use crate::{ContentHash, Timestamp};
 
 /// The document: always written, also without files and for servers without PAX.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +39,12 @@ pub struct PaxFile {
     /// When the object was first stored.
     #[serde(rename = "InitialUploadTS", default, deserialize_with = "null_as_default")]
     pub initial_upload_time: Timestamp,
+    /// Bytes of the file. This key and the next are Damson's own; WAL-G neither writes nor reads them.
+    #[serde(rename = "Size", default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Of the whole file.
+    #[serde(rename = "Blake3", default, skip_serializing_if = "Option::is_none")]
+    pub blake3: Option<ContentHash>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
