@@ -10,6 +10,8 @@ pub const BASEBACKUPS: &str = "basebackups_005";
 pub const WAL: &str = "wal_005";
 /// Folder of the parts of a Greenplum storage that belong to one segment each.
 pub const SEGMENTS: &str = "segments_005";
+/// Folder of Damson's own documents at the root; WAL-G ignores it.
+pub const DAMSON: &str = "damson_005";
 
 const SENTINEL_SUFFIX: &str = "_backup_stop_sentinel.json";
 const RESTORE_POINT_SUFFIX: &str = "_restore_point.json";
@@ -98,6 +100,21 @@ pub fn restore_point_key(name: &str) -> String {
     format!("{BASEBACKUPS}/{name}{RESTORE_POINT_SUFFIX}")
 }
 
+/// What was proved of a backup: a [`crate::proof::ProofHistory`].
+pub fn proofs_key(backup: &BackupName) -> String {
+    format!("{DAMSON}/proofs/{backup}.json")
+}
+
+/// Folder of the documents of [`proofs_key`].
+pub fn proofs_folder() -> String {
+    format!("{DAMSON}/proofs")
+}
+
+/// The backup whose proofs have the key `key`. Folders before the name do not matter.
+pub fn backup_name_of_proofs_key(key: &str) -> Option<BackupName> {
+    BackupName::new(last_element(key).strip_suffix(".json")?).ok()
+}
+
 /// The backup whose sentinel has the key `key`, if it is the key of a sentinel. Folders before the name do not matter.
 pub fn backup_name_of_sentinel_key(key: &str) -> Option<BackupName> {
     BackupName::new(last_element(key).strip_suffix(SENTINEL_SUFFIX)?).ok()
@@ -145,6 +162,8 @@ mod tests {
         assert_eq!(wal_key("00000002.history", "lz4"), "wal_005/00000002.history.lz4");
         assert_eq!(wal_key("000000010000000000000003", ""), "wal_005/000000010000000000000003");
         assert_eq!(restore_point_key("rp1"), "basebackups_005/rp1_restore_point.json");
+        assert_eq!(proofs_key(&name), "damson_005/proofs/base_000000010000000000000003.json");
+        assert_eq!(backup_name_of_proofs_key(&proofs_key(&name)), Some(name));
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod layout;
 pub mod manifest;
 mod names;
 pub mod pax;
+pub mod proof;
 pub mod segment;
 mod tablespace;
 pub mod time;
