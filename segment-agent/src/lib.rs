@@ -10,6 +10,7 @@ pub mod data_dir;
 pub mod environment;
 pub mod error;
 pub mod fetch;
+pub mod listing;
 pub mod logs;
 pub mod monitor;
 pub mod pool;

@@ -4,18 +4,11 @@ use chrono::{DateTime, Utc};
 use formats::BackupName;
 use formats::cluster::ClusterSentinel;
 use formats::layout::{self, BASEBACKUPS};
+pub use segment_agent::backups::Backup;
 use storage::{ObjectInfo, Store};
 
 use super::document::{self, Reading};
 use super::{Error, select};
-
-/// A backup as a listing of the storage shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Backup {
-    pub name: BackupName,
-    /// When the sentinel was stored, by the clock of the storage.
-    pub modified: DateTime<Utc>,
-}
 
 /// A backup whose sentinel was read.
 #[derive(Clone, Debug, PartialEq)]

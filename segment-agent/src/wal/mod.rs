@@ -4,10 +4,15 @@
 //! runtime where the storage is local, for an archive command is started once per file.
 
 mod archived;
+mod contents;
 mod fetch;
 mod push;
+pub mod report;
+pub mod show;
+pub mod verify;
 
 pub use archived::{Range, missing};
+pub use contents::{Contents, history, object_names, segment_size};
 pub use fetch::fetch;
 pub use push::{PushOptions, Pushed, push};
 

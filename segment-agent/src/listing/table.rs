@@ -5,26 +5,29 @@ use std::io::{self, Write};
 use formats::Timestamp;
 
 /// `name` heads the plain form, `heading` the boxed one.
-pub(super) struct Column {
+#[derive(Clone, Copy)]
+pub struct Column {
     pub name: &'static str,
     pub heading: &'static str,
 }
 
-pub(super) enum Cell {
+pub enum Cell {
     /// Without control characters, which would spoil the table or the terminal.
     Text(String),
+    /// Like `Text`; its column, heading included, is aligned to the right in a box.
+    Right(String),
     Time(Timestamp),
 }
 
 /// Each row has as many cells as there are columns.
-pub(super) struct Table {
-    pub columns: &'static [Column],
+pub struct Table<'a> {
+    pub columns: &'a [Column],
     pub rows: Vec<Vec<Cell>>,
 }
 
 impl Cell {
     /// Control characters of `text` become escapes such as `\n`.
-    pub(super) fn text(text: &str) -> Self {
+    pub fn text(text: &str) -> Self {
         if !text.contains(char::is_control) {
             return Self::Text(text.to_owned());
         }
@@ -37,22 +40,22 @@ impl Cell {
 
     fn plain(&self) -> String {
         match self {
-            Self::Text(text) => text.clone(),
+            Self::Text(text) | Self::Right(text) => text.clone(),
             Self::Time(time) => rfc_3339_seconds(*time),
         }
     }
 
     fn pretty(&self) -> String {
         match self {
-            Self::Text(text) => text.clone(),
+            Self::Text(text) | Self::Right(text) => text.clone(),
             Self::Time(time) => rfc_850(*time),
         }
     }
 }
 
-impl Table {
+impl Table<'_> {
     /// One blank between columns, none behind the last.
-    pub(super) fn write_plain(&self, out: &mut impl Write) -> io::Result<()> {
+    pub fn write_plain(&self, out: &mut impl Write) -> io::Result<()> {
         let head = self.columns.iter().map(|column| column.name.to_owned()).collect();
         let rows = self.rows.iter().map(|row| row.iter().map(Cell::plain).collect());
         let lines: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
@@ -72,35 +75,61 @@ impl Table {
     }
 
     /// The rows are numbered from 0 in a first column, which is aligned to the right.
-    pub(super) fn write_boxed(&self, out: &mut impl Write) -> io::Result<()> {
-        let head = std::iter::once("#").chain(self.columns.iter().map(|column| column.heading));
+    pub fn write_boxed(&self, out: &mut impl Write) -> io::Result<()> {
         let numbered = |(number, row): (usize, &Vec<Cell>)| {
             std::iter::once(number.to_string()).chain(row.iter().map(Cell::pretty)).collect()
         };
-        let rows = self.rows.iter().enumerate().map(numbered);
-        let lines: Vec<Vec<String>> = std::iter::once(head.map(str::to_owned).collect()).chain(rows).collect();
-        let widths = widths(&lines);
-        let rule: String = widths.iter().map(|width| format!("+{}", "-".repeat(width + 2))).collect();
-        for (position, line) in lines.iter().enumerate() {
-            if position < 2 {
-                writeln!(out, "{rule}+")?;
-            }
-            writeln!(out, "{}", boxed_line(line, &widths))?;
-        }
-        writeln!(out, "{rule}+")
+        let head = std::iter::once("#").chain(self.columns.iter().map(|column| column.heading));
+        let right: Vec<bool> = std::iter::once(true).chain(self.right_columns()).collect();
+        write_box(head, self.rows.iter().enumerate().map(numbered), &right, out)
+    }
+
+    /// Like [`write_boxed`](Self::write_boxed), without numbers.
+    pub fn write_boxed_unnumbered(&self, out: &mut impl Write) -> io::Result<()> {
+        let head = self.columns.iter().map(|column| column.heading);
+        let right: Vec<bool> = self.right_columns().collect();
+        write_box(head, self.rows.iter().map(|row| row.iter().map(Cell::pretty).collect()), &right, out)
+    }
+
+    fn right_columns(&self) -> impl Iterator<Item = bool> {
+        let first = self.rows.first();
+        (0..self.columns.len())
+            .map(move |column| first.and_then(|row| row.get(column)).is_some_and(|cell| matches!(cell, Cell::Right(_))))
     }
 }
 
-fn boxed_line(line: &[String], widths: &[usize]) -> String {
+/// `right`: which columns are aligned to the right.
+fn write_box<'a>(
+    head: impl Iterator<Item = &'a str>,
+    rows: impl Iterator<Item = Vec<String>>,
+    right: &[bool],
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let lines: Vec<Vec<String>> = std::iter::once(head.map(str::to_owned).collect()).chain(rows).collect();
+    let widths = widths(&lines);
+    let rule: String = widths.iter().map(|width| format!("+{}", "-".repeat(width + 2))).collect();
+    for (position, line) in lines.iter().enumerate() {
+        if position < 2 {
+            writeln!(out, "{rule}+")?;
+        }
+        writeln!(out, "{}", boxed_line(line, &widths, right))?;
+    }
+    if lines.len() == 1 {
+        writeln!(out, "{rule}+")?;
+    }
+    writeln!(out, "{rule}+")
+}
+
+fn boxed_line(line: &[String], widths: &[usize], right: &[bool]) -> String {
     let mut text = String::new();
-    for (column, (cell, width)) in line.iter().zip(widths).enumerate() {
+    for ((cell, width), right) in line.iter().zip(widths).zip(right) {
         let padding = width - length(cell);
         text.push_str("| ");
-        if column == 0 {
+        if *right {
             push_blanks(&mut text, padding);
         }
         text.push_str(cell);
-        if column > 0 {
+        if !right {
             push_blanks(&mut text, padding);
         }
         text.push(' ');
@@ -151,7 +180,7 @@ mod tests {
 
     const COLUMNS: [Column; 2] = [Column { name: "a", heading: "A" }, Column { name: "b_c", heading: "B C" }];
 
-    fn table(rows: &[(&str, &str)]) -> Table {
+    fn table(rows: &[(&str, &str)]) -> Table<'static> {
         let row = |(a, b): &(&str, &str)| vec![Cell::text(a), b.parse().map_or_else(|_| Cell::text(b), Cell::Time)];
         Table { columns: &COLUMNS, rows: rows.iter().map(row).collect() }
     }
@@ -185,6 +214,16 @@ mod tests {
         let lines: Vec<&str> = boxed.lines().collect();
         assert_eq!((lines[0], lines[1]), ("+----+---+-----+", "|  # | A | B C |"));
         assert_eq!((lines[3], lines[13]), ("|  0 | x | y   |", "| 10 | x | y   |"));
+    }
+
+    #[test]
+    fn boxes_without_numbers() {
+        let row = |count: u32, status: &str| vec![Cell::Right(count.to_string()), Cell::text(status)];
+        let filled = Table { columns: &COLUMNS, rows: vec![row(7, "x"), row(1000, "y")] };
+        let boxed = "+------+-----+\n|    A | B C |\n+------+-----+\n|    7 | x   |\n| 1000 | y   |\n+------+-----+\n";
+        assert_eq!(text(|out| filled.write_boxed_unnumbered(out)), boxed);
+        let empty = "+---+-----+\n| A | B C |\n+---+-----+\n+---+-----+\n";
+        assert_eq!(text(|out| table(&[]).write_boxed_unnumbered(out)), empty);
     }
 
     #[test]

@@ -7,12 +7,12 @@ use serde::Serialize;
 
 const INDENT: &[u8] = b"    ";
 
-pub(super) fn write_line<T: Serialize>(documents: &[T], out: &mut impl Write) -> io::Result<()> {
+pub fn write_line<T: Serialize>(documents: &[T], out: &mut impl Write) -> io::Result<()> {
     out.write_all(&go_json::to_vec(documents))?;
     out.write_all(b"\n")
 }
 
-pub(super) fn write_indented<T: Serialize>(documents: &[T], out: &mut impl Write) -> io::Result<()> {
+pub fn write_indented<T: Serialize>(documents: &[T], out: &mut impl Write) -> io::Result<()> {
     out.write_all(&indented(&go_json::to_vec(documents)))?;
     out.write_all(b"\n")
 }
