@@ -41,6 +41,6 @@ pub enum Command {
     CreateRestorePoint(create_restore_point::CreateRestorePoint),
     /// Check the hosts of the cluster, or put the agent on them
     Hosts(hosts::Hosts),
-    /// Commands of one segment: archive_command and restore_command
+    /// Commands of one segment: archive_command and restore_command, its backups and its archived log
     Seg(Seg),
 }

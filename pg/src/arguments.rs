@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand};
+use segment_agent::cli::RepositoryCommand;
 
 /// Backs up and restores a PostgreSQL server, in WAL-G's storage format.
 #[derive(Debug, Parser)]
@@ -54,4 +55,6 @@ pub enum Command {
         /// Where to write it; must not exist
         destination_filename: PathBuf,
     },
+    #[command(flatten)]
+    Repository(RepositoryCommand),
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use segment_agent::cli::{self, ArchiveCommand, Parsed};
-use segment_agent::error::{Error, Result};
+use segment_agent::error::Result;
 use settings::{Kind, Settings};
 use tokio_util::sync::CancellationToken;
 
@@ -38,15 +38,7 @@ fn archive_command(command: &Command) -> Option<ArchiveCommand> {
 }
 
 fn run(settings: &Settings, command: Command) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(|error| Error::file("starting", "the runtime", error))?;
-    runtime.block_on(async {
-        let cancel = CancellationToken::new();
-        let watcher = tokio::spawn(cli::cancel_on_signals(cancel.clone()));
-        let done = carry_out(settings, command, &cancel).await;
-        watcher.abort();
-        done
-    })
+    cli::block_on(async |cancel| carry_out(settings, command, &cancel).await)
 }
 
 async fn carry_out(settings: &Settings, command: Command, cancel: &CancellationToken) -> Result<()> {
@@ -62,6 +54,7 @@ async fn carry_out(settings: &Settings, command: Command, cancel: &CancellationT
             let spec: Option<PathBuf> = restore_spec;
             cli::fetch_here(settings, &wanted, destination_directory, spec.as_deref(), cancel).await?;
         }
+        Command::Repository(command) => cli::run_repository_command(settings, None, &command, cancel).await?,
         Command::WalPush { .. } | Command::WalFetch { .. } => {}
     }
     Ok(())

@@ -12,6 +12,7 @@ pub mod error;
 pub mod fetch;
 pub mod listing;
 pub mod logs;
+pub mod mark;
 pub mod monitor;
 pub mod pool;
 pub mod push;

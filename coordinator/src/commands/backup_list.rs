@@ -4,7 +4,8 @@ use std::io::stdout;
 
 use clap::{ArgAction, Args};
 use coordinator::catalog::Backups;
-use coordinator::listing::{self, Layout};
+use coordinator::listing;
+use segment_agent::cli::Form;
 
 use crate::error::{Error, Result};
 use crate::session::Session;
@@ -17,23 +18,6 @@ pub struct BackupList {
     /// Times, host, version and restore point of every backup
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
     detail: bool,
-}
-
-/// The form of a list.
-#[derive(Debug, Args)]
-pub struct Form {
-    /// A table with borders; with --json: indented
-    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
-    pretty: bool,
-    /// JSON, for programs
-    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
-    json: bool,
-}
-
-impl Form {
-    pub fn layout(&self) -> Layout {
-        Layout::from_flags(self.pretty, self.json)
-    }
 }
 
 pub async fn run(session: &Session, arguments: &BackupList) -> Result<()> {

@@ -5,8 +5,9 @@ use std::io::stdout;
 use clap::Args;
 use coordinator::catalog::RestorePoints;
 use coordinator::listing;
+use segment_agent::cli::Form;
 
-use super::backup_list::{Form, cannot_print};
+use super::backup_list::cannot_print;
 use crate::error::Result;
 use crate::session::Session;
 

@@ -18,6 +18,9 @@ pub enum BackupFunctions {
 pub struct WalFunctions {
     pub switch: &'static str,
     pub insert_position: &'static str,
+    /// What a standby has received, and what it has replayed.
+    pub receive_position: &'static str,
+    pub replay_position: &'static str,
     pub file_name: &'static str,
 }
 
@@ -34,11 +37,15 @@ pub struct Capabilities {
 const XLOG: WalFunctions = WalFunctions {
     switch: "pg_switch_xlog",
     insert_position: "pg_current_xlog_insert_location",
+    receive_position: "pg_last_xlog_receive_location",
+    replay_position: "pg_last_xlog_replay_location",
     file_name: "pg_xlogfile_name",
 };
 const WAL: WalFunctions = WalFunctions {
     switch: "pg_switch_wal",
     insert_position: "pg_current_wal_insert_lsn",
+    receive_position: "pg_last_wal_receive_lsn",
+    replay_position: "pg_last_wal_replay_lsn",
     file_name: "pg_walfile_name",
 };
 

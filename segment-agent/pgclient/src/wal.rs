@@ -28,6 +28,19 @@ impl Server {
         Ok(SwitchedWal { timeline: self.timeline_of(what, &file_name)?, lsn, file_name })
     }
 
+    /// Up to where WAL was written; on a standby received, or replayed where it comes from the archive alone.
+    pub async fn wal_position(&self) -> Result<Lsn, Error> {
+        let what = "asking for the WAL position";
+        let wal = self.capabilities().wal;
+        let sql = if self.in_recovery().await? {
+            let (received, replayed) = (wal.receive_position, wal.replay_position);
+            format!("SELECT coalesce(pg_catalog.{received}(), pg_catalog.{replayed}())::text")
+        } else {
+            format!("SELECT pg_catalog.{}()::text", wal.insert_position)
+        };
+        self.parsed(what, self.value(what, &sql).await?)
+    }
+
     /// The timeline that WAL is written on; on a standby that of the last restart point. A standby before 9.6 cannot say.
     pub async fn timeline(&self) -> Result<TimelineId, Error> {
         let what = "asking for the timeline";

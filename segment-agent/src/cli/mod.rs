@@ -1,10 +1,13 @@
-//! What the front doors share: loading settings, printing errors, exit codes, the archive commands.
+//! What the front doors share: loading settings, printing errors, exit codes, the commands of one server.
 
 mod archive;
 mod backup;
+mod form;
 mod parse;
+mod repository;
 mod seg;
 mod signals;
+mod wal;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,9 +16,11 @@ use settings::{Kind, Request, Settings};
 
 pub use self::archive::{ArchiveCommand, run_archive_command};
 pub use self::backup::{fetch_here, push_here, user_data, wanted};
+pub use self::form::Form;
 pub use self::parse::{Parsed, parse};
+pub use self::repository::{RepositoryCommand, run_repository_command};
 pub use self::seg::{Seg, run_seg};
-pub use self::signals::cancel_on_signals;
+pub use self::signals::{block_on, cancel_on_signals};
 use crate::error::{self, Error, Result};
 use crate::logs;
 

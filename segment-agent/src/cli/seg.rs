@@ -1,4 +1,4 @@
-//! `seg`: what a segment's server calls.
+//! `seg`: what a segment's server calls, and what a person does with the backups of one segment.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,10 +7,11 @@ use clap::{Args, Subcommand};
 use formats::ContentId;
 use settings::Settings;
 
-use super::{ArchiveCommand, run_archive_command};
+use super::repository::{RepositoryCommand, run_repository_command};
+use super::{ArchiveCommand, block_on, run_archive_command};
 use crate::error::{Error, Result};
 
-/// Archive and fetch log files of one segment
+/// Commands of one segment: its log files and its backups
 #[derive(Debug, Args)]
 pub struct Seg {
     /// Content id of the segment, -1 for the coordinator; WALG_GP_SEG_CONTENT_ID is used where this is absent
@@ -36,9 +37,11 @@ enum SegCommand {
         /// Where to write it; must not exist
         destination_filename: PathBuf,
     },
+    #[command(flatten)]
+    Repository(RepositoryCommand),
 }
 
-/// Runs the command for its segment.
+/// Runs the command for its segment. Archive commands start nothing that they do not need: the server waits for them.
 pub fn run_seg(settings: &Settings, seg: &Seg) -> ExitCode {
     let content = match content_id(settings, seg) {
         Ok(content) => content,
@@ -48,6 +51,10 @@ pub fn run_seg(settings: &Settings, seg: &Seg) -> ExitCode {
         SegCommand::WalPush { wal_filepath } => ArchiveCommand::Push(wal_filepath.clone()),
         SegCommand::WalFetch { wal_name, destination_filename } => {
             ArchiveCommand::Fetch { name: wal_name.clone(), destination: destination_filename.clone() }
+        }
+        SegCommand::Repository(command) => {
+            let work = async |cancel| run_repository_command(settings, Some(content), command, &cancel).await;
+            return block_on(work).map_or_else(|error| super::report(&error), |()| ExitCode::SUCCESS);
         }
     };
     run_archive_command(settings, Some(content), &command)

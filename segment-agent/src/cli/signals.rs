@@ -1,5 +1,6 @@
 //! Turning signals into a wish to stop.
 
+use crate::error::{Error, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -42,4 +43,19 @@ pub async fn cancel_on_signals(cancel: CancellationToken) {
     cancel.cancel();
     signals.next().await;
     std::process::exit(1);
+}
+
+/// Runs `work` on a runtime of its own, with a token that signals cancel.
+pub fn block_on<T>(work: impl AsyncFnOnce(CancellationToken) -> Result<T>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| Error::file("starting", "the runtime", error))?;
+    let done = runtime.block_on(async {
+        let cancel = CancellationToken::new();
+        let watcher = tokio::spawn(cancel_on_signals(cancel.clone()));
+        let done = work(cancel).await;
+        watcher.abort();
+        done
+    });
+    runtime.shutdown_background();
+    done
 }

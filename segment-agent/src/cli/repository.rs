@@ -1,0 +1,109 @@
+//! Commands about one repository of backups: `damson-pg` and `damson seg` have them in common.
+
+use std::io::{Write, stdout};
+
+use clap::{ArgAction, Args, Subcommand};
+use formats::ContentId;
+use settings::Settings;
+use tokio_util::sync::CancellationToken;
+
+use super::form::{Form, printed};
+use super::wal::{WalShow, WalVerify, wal_show, wal_verify};
+use crate::backups::{self, Wanted};
+use crate::error::{Error, Result};
+use crate::listing;
+use crate::mark;
+use crate::repository::Repository;
+
+#[derive(Debug, Subcommand)]
+pub enum RepositoryCommand {
+    /// List the backups, oldest first
+    BackupList(BackupList),
+    /// Keep a backup from being deleted, or no longer
+    BackupMark(BackupMark),
+    /// Show which log files are archived, timeline by timeline
+    WalShow(WalShow),
+    /// Check that the archived log is whole and of the server's timeline
+    WalVerify(WalVerify),
+}
+
+/// List the backups, oldest first
+#[derive(Debug, Args)]
+pub struct BackupList {
+    #[command(flatten)]
+    form: Form,
+    /// Times, host, version and positions of every backup
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
+    detail: bool,
+}
+
+/// Keep a backup from being deleted, or no longer
+#[derive(Debug, Args)]
+pub struct BackupMark {
+    /// Name of the backup, or LATEST
+    backup_name: String,
+    /// Let the backup be deleted again; without it, the backup and all it is based on become permanent
+    #[arg(short, long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
+    impermanent: bool,
+}
+
+/// Runs the command on the storage's root, or on the part of one segment.
+pub async fn run_repository_command(
+    settings: &Settings,
+    content: Option<ContentId>,
+    command: &RepositoryCommand,
+    _cancel: &CancellationToken,
+) -> Result<()> {
+    let repository = open(settings, content)?;
+    match command {
+        RepositoryCommand::BackupList(arguments) => backup_list(&repository, arguments).await,
+        RepositoryCommand::BackupMark(arguments) => backup_mark(&repository, arguments).await,
+        RepositoryCommand::WalShow(arguments) => wal_show(settings, &repository, arguments).await,
+        RepositoryCommand::WalVerify(arguments) => wal_verify(settings, &repository, arguments).await,
+    }
+}
+
+/// The repository of a single server, or of one segment.
+pub(super) fn open(settings: &Settings, content: Option<ContentId>) -> Result<Repository> {
+    let whole = Repository::open(settings)?;
+    Ok(content.map_or_else(|| whole.clone(), |content| whole.segment(content)))
+}
+
+async fn backup_list(repository: &Repository, arguments: &BackupList) -> Result<()> {
+    let backups = backups::list(repository).await?;
+    let layout = arguments.form.layout();
+    if !arguments.detail {
+        return printed(listing::backups(&backups, layout, &mut stdout().lock()));
+    }
+    let (mut found, unreadable) = backups::details(repository, &backups).await;
+    backups::sort_by_start(&mut found);
+    printed(listing::backup_details(&found, layout, &mut stdout().lock()))?;
+    tell_unreadable(&unreadable)
+}
+
+/// Errors about backups that a list leaves out.
+pub(super) fn tell_unreadable(unreadable: &[Error]) -> Result<()> {
+    printed(stdout().lock().flush())?;
+    for error in unreadable {
+        tracing::error!("{error}");
+    }
+    if unreadable.is_empty() {
+        return Ok(());
+    }
+    let what = format!("{} backups are left out, because their metadata.json cannot be read", unreadable.len());
+    Err(Error::refused(what, "delete these backups, or restore their metadata.json from a copy of the storage"))
+}
+
+async fn backup_mark(repository: &Repository, arguments: &BackupMark) -> Result<()> {
+    let name = backups::find(repository, &Wanted::parse(&arguments.backup_name)?).await?;
+    let permanent = !arguments.impermanent;
+    let marked = mark::mark(repository, &name, permanent).await?;
+    let state = if permanent { "permanent" } else { "impermanent" };
+    if marked.is_empty() {
+        tracing::warn!("Backup {name} is already marked as {state}, ignoring...");
+    }
+    for backup in marked {
+        tracing::info!("backup {backup} is {state} now");
+    }
+    Ok(())
+}
