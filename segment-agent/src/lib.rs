@@ -11,6 +11,7 @@ pub mod environment;
 pub mod error;
 pub mod fetch;
 pub mod listing;
+pub mod lease;
 pub mod logs;
 pub mod mark;
 pub mod monitor;

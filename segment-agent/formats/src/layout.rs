@@ -2,6 +2,7 @@
 
 use pgdata::{SegmentSize, WalName};
 
+use crate::lease::LeaseKind;
 use crate::{BackupName, ContentId};
 
 /// Folder of backups.
@@ -115,6 +116,22 @@ pub fn backup_name_of_proofs_key(key: &str) -> Option<BackupName> {
     BackupName::new(last_element(key).strip_suffix(".json")?).ok()
 }
 
+/// Folder of the leases, without a trailing slash.
+pub fn leases_folder() -> String {
+    format!("{DAMSON}/leases")
+}
+
+/// Key of a lease. `id` is unique to its holder.
+pub fn lease_key(kind: LeaseKind, id: &str) -> String {
+    format!("{DAMSON}/leases/{kind}-{id}.json")
+}
+
+/// The kind of the lease with the key `key`, if it is the key of one. Folders before the name do not matter.
+pub fn kind_of_lease_key(key: &str) -> Option<LeaseKind> {
+    let (kind, id) = last_element(key).strip_suffix(".json")?.split_once('-')?;
+    LeaseKind::ALL.into_iter().find(|known| known.as_str() == kind && !id.is_empty())
+}
+
 /// The backup whose sentinel has the key `key`, if it is the key of a sentinel. Folders before the name do not matter.
 pub fn backup_name_of_sentinel_key(key: &str) -> Option<BackupName> {
     BackupName::new(last_element(key).strip_suffix(SENTINEL_SUFFIX)?).ok()
@@ -179,6 +196,16 @@ mod tests {
         assert_eq!(content_of_segment_folder("seg12"), Some(ContentId(12)));
         for folder in ["seg", "seg01", "seg+1", "segx", "other"] {
             assert_eq!(content_of_segment_folder(folder), None, "{folder:?}");
+        }
+    }
+
+    #[test]
+    fn leases() {
+        for kind in LeaseKind::ALL {
+            assert_eq!(kind_of_lease_key(&lease_key(kind, "a-b")), Some(kind));
+        }
+        for key in ["damson_005/leases/push-.json", "damson_005/leases/x-1.json", "push-1", "push.json"] {
+            assert_eq!(kind_of_lease_key(key), None, "{key:?}");
         }
     }
 

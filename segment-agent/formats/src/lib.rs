@@ -13,6 +13,7 @@ mod files_reader;
 mod files_writer;
 pub mod go_json;
 pub mod layout;
+pub mod lease;
 pub mod manifest;
 mod names;
 pub mod pax;
