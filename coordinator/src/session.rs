@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use coordinator::fanout::{self, HostJob, Verdict};
 use coordinator::host::{Host, HostKeyPolicy, HostName, SshOptions};
+use formats::lease::LeaseKind;
 use formats::wire::{JobId, JobSpec, JournalEntry, SegmentTarget, Work};
+use segment_agent::lease::{self, Lease, LeaseRequest};
 use segment_agent::repository::Repository;
 use settings::Settings;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +38,33 @@ impl Session {
     /// The repository of the whole cluster.
     pub fn repository(&self) -> Result<Repository> {
         Ok(Repository::open(&self.settings)?)
+    }
+
+    /// Runs `work` under a lease on the storage. A lease that is lost stops it, as an interruption would; `work` confirms
+    /// the lease before it stores what others go by.
+    pub async fn under_lease<T>(
+        &self,
+        repository: &Repository,
+        kind: LeaseKind,
+        what: &str,
+        work: impl AsyncFnOnce(&Lease) -> Result<T>,
+    ) -> Result<T> {
+        let term = lease::term(&self.settings)?.max(self.lease);
+        let linger = if kind == LeaseKind::Push { self.lease } else { Duration::ZERO };
+        let request = LeaseRequest { kind, what: what.to_owned(), term, linger };
+        let lease = Lease::acquire(repository.store(), request).await?;
+        let done = {
+            let mut work = std::pin::pin!(work(&lease));
+            tokio::select! {
+                done = &mut work => done,
+                lost = lease.lost() => {
+                    self.cancel.cancel();
+                    work.await.and(Err(lost.into()))
+                }
+            }
+        };
+        lease.release().await;
+        done
     }
 
     /// How `name` is reached: the coordinator's own host without SSH.

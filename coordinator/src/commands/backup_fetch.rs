@@ -14,6 +14,7 @@ use formats::cluster::SegmentMetadata;
 use formats::wire::{SegmentResult, Work};
 use formats::{BackupName, ContentId};
 use restore_configs::RestoreConfig;
+use segment_agent::lease::{self, Lease};
 
 use crate::cluster::Node;
 use crate::error::{Error, Result};
@@ -83,7 +84,14 @@ pub async fn run(session: &Session, arguments: BackupFetch) -> Result<()> {
     }
     tracing::info!("backup {}, recovery to {}", plan.choice.backup, plan.choice.recovery_target);
     if mode != Mode::Prepare {
-        unpack(session, &plan).await?;
+        let reading = format!("a restore of {}", plan.choice.backup);
+        let term = lease::term(&session.settings)?;
+        let lease = Lease::read(session.repository()?.store(), &reading, term).await;
+        let unpacked = unpack(session, &plan).await;
+        if let Some(lease) = lease {
+            lease.release().await;
+        }
+        unpacked?;
     }
     if mode != Mode::Unpack {
         prepare(session, &plan).await?;

@@ -11,10 +11,12 @@ use clap::{ArgAction, Args};
 use coordinator::fanout::Verdict;
 use coordinator::progress::Progress;
 use formats::cluster::{ClusterSentinel, SegmentMetadata};
+use formats::lease::LeaseKind;
 use formats::wire::{PushedSegment, SegmentResult, Work};
 use formats::{BackupId, BackupName, ContentId, DATE_FORMAT, Timestamp, layout};
 use pgclient::greenplum;
 use segment_agent::cli;
+use segment_agent::lease::Lease;
 use segment_agent::repository::Repository;
 
 use super::preflight;
@@ -48,18 +50,35 @@ pub async fn run(session: &Session, arguments: BackupPush) -> Result<()> {
         tracing::warn!("WALG_DELTA_MAX_STEPS has no effect: this version makes full backups");
     }
     let repository = session.repository()?;
+    let work = "a backup that is being prepared";
+    session
+        .under_lease(&repository, LeaseKind::Push, work, async |lease| {
+            push(session, &repository, lease, arguments, user_data).await
+        })
+        .await
+}
+
+async fn push(
+    session: &Session,
+    repository: &Repository,
+    lease: &Lease,
+    arguments: BackupPush,
+    user_data: Option<serde_json::Value>,
+) -> Result<()> {
     let cluster = Cluster::discover(&session.settings).await?;
     preflight::run(session, &cluster.nodes).await?;
     greenplum::lock_backups(&cluster.server).await?;
     leave_stale_backup_mode(session, &cluster).await?;
 
-    let name = unused_name(&repository).await?;
+    let name = unused_name(repository).await?;
+    lease.describe(&format!("backup {name}")).await?;
     let start_time = now();
     tracing::info!("backup {name}: {} segments", cluster.nodes.len());
     let pushed = push_segments(session, &cluster.nodes, arguments.permanent).await?;
-    let point = make_consistent(session, &repository, &cluster, &name, &pushed).await?;
+    let point = make_consistent(session, repository, &cluster, &name, &pushed).await?;
 
     let finish_time = now();
+    lease.confirm().await?;
     let point = point.document(&cluster, name.as_str(), start_time, finish_time).await?;
     repository.put_json(&layout::restore_point_key(name.as_str()), &point).await?;
     let sentinel = ClusterSentinel {

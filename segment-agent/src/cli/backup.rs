@@ -1,7 +1,9 @@
 //! Backups of the server on this machine, for the single-server front door.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use formats::lease::LeaseKind;
 use formats::wire::{Event, PushedSegment};
 use formats::{ContentId, TablespaceSpec};
 use settings::Settings;
@@ -10,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backups::{self, Wanted};
 use crate::error::{Error, Result};
 use crate::fetch::{FetchRequest, Fetched, fetch};
+use crate::lease::{self, Lease, LeaseRequest};
 use crate::monitor::Monitor;
 use crate::push::{PushRequest, push};
 use crate::repository::Repository;
@@ -38,7 +41,24 @@ pub async fn push_here(
         with_names: !settings.bool("WALG_DISABLE_PARTIAL_RESTORE")?,
     };
     let pool = push_pool(settings, &repository)?;
-    push(&repository, &request, &pool, &logging_monitor(), cancel).await
+    let what = format!("a backup of {}", request.data_dir.display());
+    let term = lease::term(settings)?;
+    let wanted = LeaseRequest { kind: LeaseKind::Push, what, term, linger: Duration::ZERO };
+    let lease = Lease::acquire(repository.store(), wanted).await?;
+    let done = {
+        let stop = cancel.child_token();
+        let monitor = logging_monitor();
+        let mut pushing = std::pin::pin!(push(&repository, &request, &pool, &monitor, &stop));
+        tokio::select! {
+            done = &mut pushing => done,
+            lost = lease.lost() => {
+                stop.cancel();
+                pushing.await.and(Err(lost))
+            }
+        }
+    };
+    lease.release().await;
+    done
 }
 
 /// Restores a backup of the configured storage's root. `restore_spec`: file that names other places for the tablespaces.
@@ -55,7 +75,13 @@ pub async fn fetch_here(
     let durable = !settings.bool("WALG_TAR_DISABLE_FSYNC")?;
     let request = FetchRequest { backup, destination, tablespaces, of_cluster: false, durable };
     let pool = fetch_pool(settings, &repository)?;
-    fetch(&repository, &request, &pool, &logging_monitor(), cancel).await
+    let reading = format!("a restore of {}", request.backup);
+    let lease = Lease::read(repository.store(), &reading, lease::term(settings)?).await;
+    let fetched = fetch(&repository, &request, &pool, &logging_monitor(), cancel).await;
+    if let Some(lease) = lease {
+        lease.release().await;
+    }
+    fetched
 }
 
 /// JSON as given on the command line or in a setting.
