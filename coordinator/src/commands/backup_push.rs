@@ -138,6 +138,7 @@ async fn push_segments(
 ) -> Result<BTreeMap<ContentId, PushedSegment>> {
     let jobs = session.jobs(nodes, |nodes| Work::Push {
         ids: nodes.iter().map(|_| BackupId::new(uuid::Uuid::new_v4().to_string())).collect(),
+        bases: vec![None; nodes.len()],
         permanent,
     })?;
     let mut progress = Progress::new("backing up");

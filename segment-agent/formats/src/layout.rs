@@ -153,6 +153,21 @@ pub fn cluster_backup_name(local_time: chrono::NaiveDateTime) -> BackupName {
     BackupName::trusted(format!("backup_{}", local_time.format("%Y%m%dT%H%M%SZ")))
 }
 
+/// Name of a delta of `base` that began in the WAL segment `start`: `base_<24 digits>_D_<24 digits of the base>`. Only the
+/// base itself is named, whatever it is based on. `None` for a base whose name tells no WAL segment.
+pub fn segment_delta_name(start: WalName, size: SegmentSize, base: &BackupName) -> Option<BackupName> {
+    let base = base.wal_file_name()?;
+    Some(BackupName::trusted(format!("base_{}_D_{base}", start.file_name(size))))
+}
+
+/// Name of a delta of the cluster's backup `base`: `backup_<time>_D_<time of the base>`. `None` for a base whose name is
+/// too short to hold a time.
+pub fn cluster_delta_name(local_time: chrono::NaiveDateTime, base: &BackupName) -> Option<BackupName> {
+    let name = cluster_backup_name(local_time);
+    let base = base.as_str().get("backup_".len()..name.as_str().len())?;
+    Some(BackupName::trusted(format!("{name}_D_{base}")))
+}
+
 fn with_extension(name: &str, extension: &str) -> String {
     if extension.is_empty() { name.to_owned() } else { format!("{name}.{extension}") }
 }
@@ -216,5 +231,16 @@ mod tests {
         assert_eq!(segment_backup_name(start, size).as_str(), "base_000000010000000000000003");
         let time = chrono::DateTime::from_timestamp_nanos(1_795_248_613_500_000_000).naive_utc();
         assert_eq!(cluster_backup_name(time).as_str(), "backup_20261121T081013Z");
+
+        // A delta of a delta names its own base alone.
+        let base = BackupName::new("base_000000010000000000000002_D_000000010000000000000001").unwrap();
+        assert_eq!(
+            segment_delta_name(start, size, &base).unwrap().as_str(),
+            "base_000000010000000000000003_D_000000010000000000000002"
+        );
+        let base = BackupName::new("backup_20261120T081013Z_D_20261119T081013Z").unwrap();
+        assert_eq!(cluster_delta_name(time, &base).unwrap().as_str(), "backup_20261121T081013Z_D_20261120T081013Z");
+        let short = BackupName::new("backup_2026").unwrap();
+        assert!(segment_delta_name(start, size, &short).is_none() && cluster_delta_name(time, &short).is_none());
     }
 }

@@ -12,6 +12,7 @@ pub mod files;
 mod files_reader;
 mod files_writer;
 pub mod go_json;
+pub mod increment;
 pub mod layout;
 pub mod lease;
 pub mod manifest;

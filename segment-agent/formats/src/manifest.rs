@@ -2,7 +2,8 @@
 //! unnoticed. WAL-G stores no hashes or sizes and ignores this object.
 //!
 //! One JSON document, compressed by the caller:
-//! `{"version":1,"backup":"<name>","files":[{"path","size","mode","blake3","object"}],"objects":[{"name","size","blake3"}]}`.
+//! `{"version":1,"backup":"<name>","files":[{"path","size","mode","blake3","object"}],"objects":[{"name","size","blake3"}]}`;
+//! a file of which the object holds an increment has `"increment":true` too.
 //! Written and read piece by piece: files as they come, objects last. Readers take the two lists in either order.
 
 use std::fmt;
@@ -32,6 +33,9 @@ pub struct ManifestFile {
     pub blake3: ContentHash,
     /// Key of the object that holds it, relative to the backup's folder.
     pub object: String,
+    /// The object holds an increment of the file ([`crate::increment`]): size and hash are those of the increment.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub increment: bool,
 }
 
 /// An object in the storage.
@@ -208,7 +212,14 @@ mod tests {
 
     fn file(path: &str) -> ManifestFile {
         let object = "tar_partitions/part_001.tar.zst".to_owned();
-        ManifestFile { path: path.to_owned(), size: 8192, mode: 0o600, blake3: ContentHash([7; 32]), object }
+        ManifestFile {
+            path: path.to_owned(),
+            size: 8192,
+            mode: 0o600,
+            blake3: ContentHash([7; 32]),
+            object,
+            increment: false,
+        }
     }
 
     fn written(files: &[ManifestFile], objects: &[ManifestObject]) -> Vec<u8> {
@@ -221,18 +232,18 @@ mod tests {
     #[test]
     fn golden_bytes() {
         let object = ManifestObject { name: "metadata.json".to_owned(), size: 3, blake3: ContentHash([0xAB; 32]) };
-        let files = [file("/a<b"), file("/base/1/2")];
+        let files = [file("/a<b"), ManifestFile { increment: true, ..file("/base/1/2") }];
         let bytes = written(&files, std::slice::from_ref(&object));
         let (seven, ab) = ("07".repeat(32), "ab".repeat(32));
-        let entry = |path: &str| {
+        let entry = |path: &str, more: &str| {
             format!(
-                r#"{{"path":"{path}","size":8192,"mode":384,"blake3":"{seven}","object":"tar_partitions/part_001.tar.zst"}}"#
+                r#"{{"path":"{path}","size":8192,"mode":384,"blake3":"{seven}","object":"tar_partitions/part_001.tar.zst"{more}}}"#
             )
         };
         let expected = format!(
             r#"{{"version":1,"backup":"base_1","files":[{},{}],"objects":[{{"name":"metadata.json","size":3,"blake3":"{ab}"}}]}}"#,
-            entry("/a\\u003cb"),
-            entry("/base/1/2")
+            entry("/a\\u003cb", ""),
+            entry("/base/1/2", r#","increment":true"#)
         );
         assert_eq!(String::from_utf8(bytes.clone()).unwrap(), expected);
 

@@ -79,8 +79,8 @@ pub struct SegmentTarget {
 pub enum Work {
     /// Everything that must hold before a push starts; changes nothing but a probe object.
     Check,
-    /// Full backup of every segment. `ids[i]` is the backup id of `segments[i]`.
-    Push { ids: Vec<BackupId>, permanent: bool },
+    /// Backup of every segment. `ids[i]` is the backup id of `segments[i]`, `bases[i]` the backup that its own is a delta of.
+    Push { ids: Vec<BackupId>, bases: Vec<Option<BackupName>>, permanent: bool },
     /// Close the current WAL file of every segment so that it is archived.
     SwitchWal,
     /// Stop exclusive backups that a failed push left behind (Greenplum 6).
@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn messages_are_lines_and_come_back() {
         let target = SegmentTarget { content: ContentId(-1), port: 5432, data_dir: "/data/a\nb".into() };
-        let work = Work::Push { ids: vec![BackupId::new("4d8b")], permanent: false };
+        let work = Work::Push { ids: vec![BackupId::new("4d8b")], bases: vec![None], permanent: false };
         let spec = JobSpec { config: "/etc/damson.yaml".into(), segments: vec![target], work };
         let start = comes_back(Request::Start { job: JobId("j1".to_owned()), lease_seconds: 60, spec });
         assert!(start.starts_with(r#"{"start":{"job":"j1","lease_seconds":60,"spec":{"config":"#), "{start}");

@@ -4,6 +4,7 @@
 
 mod control;
 mod lsn;
+mod page;
 mod relation;
 mod segment_size;
 mod timeline;
@@ -13,6 +14,7 @@ mod walk;
 
 pub use control::{ClusterState, ControlFile, ControlFileError};
 pub use lsn::{Lsn, ParseLsnError};
+pub use page::{PAGE_HEADER_BYTES, PageScan, Verdict, absolute_block, page_checksum, stored_checksum};
 pub use relation::{Fork, RelationFile, RelationPath};
 pub use segment_size::{SegmentSize, SegmentSizeError};
 pub use timeline::{ParseTimelineError, TimelineHistory, TimelineId, TimelineSwitch};

@@ -35,6 +35,8 @@ pub async fn push_here(
         backup_id: None,
         user_data,
         permanent,
+        base: None,
+        delta_count: None,
         part_bytes: part_bytes(settings)?,
         wait_for_archive: true,
         stop_timeout: stop_timeout(settings)?,

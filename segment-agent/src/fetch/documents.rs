@@ -122,7 +122,7 @@ impl Documents<'_> {
 
 /// The manifest is the first thing of a backup that is encrypted like its data: a missing or wrong key comes to light here,
 /// and is told from damage.
-fn open_manifest(cipher: &Cipher, key: &str, stored: &mut impl BufRead) -> Result<impl Read> {
+pub fn open_manifest(cipher: &Cipher, key: &str, stored: &mut impl BufRead) -> Result<impl Read> {
     let from_io = |error: std::io::Error| from_io(error, |error| Error::damaged(key, error));
     let is_clear = stored.fill_buf().map_err(from_io)?.starts_with(&ZSTD_MAGIC);
     if matches!(cipher, Cipher::None) && !is_clear {

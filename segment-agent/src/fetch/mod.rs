@@ -20,6 +20,7 @@ use formats::{BackupName, TablespaceSpec};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::documents::open_manifest;
 use self::extract::{Extraction, Job};
 use self::proofs::Proofs;
 use self::target::Target;

@@ -17,14 +17,16 @@ use crate::error::{Error, Result};
 pub struct Packed {
     pub name: String,
     pub modified_nanos: i64,
-    /// Plain content of a regular file.
+    /// What the part holds of a regular file.
     pub content: Option<PlainContent>,
 }
 
+/// Content of a file, or an increment of it, before compression.
 pub struct PlainContent {
     pub bytes: u64,
     pub mode: u32,
     pub blake3: [u8; 32],
+    pub is_increment: bool,
 }
 
 /// Collects entries while the parts are being written.
@@ -55,13 +57,21 @@ impl Catalog {
         for member in members {
             // The label's archive is listed as a part, but its files are none of the data directory's.
             if member.name.starts_with('/') {
-                let description = FileDescription::whole(local_time(member.modified_nanos));
+                let mut description = FileDescription::whole(local_time(member.modified_nanos));
+                description.is_incremented = member.content.as_ref().is_some_and(|content| content.is_increment);
                 append_line(&mut self.files, &file_entry_json(&member.name, &description));
             }
             append_line(&mut names, &tar_member_json(&member.name));
         }
         self.parts.push((object.to_owned(), names));
         self.add_unlisted_part(object, members, digest)
+    }
+
+    /// Records a file that no part of this backup holds, because the backup it is based on has it.
+    pub fn add_unchanged(&mut self, name: &str, modified_nanos: i64) {
+        let description = FileDescription { is_skipped: true, ..FileDescription::whole(local_time(modified_nanos)) };
+        append_line(&mut self.files, &file_entry_json(name, &description));
+        self.file_count += 1;
     }
 
     /// Records a finished archive in the manifest alone.
@@ -75,6 +85,7 @@ impl Catalog {
                 mode: content.mode,
                 blake3: ContentHash(content.blake3),
                 object: object.to_owned(),
+                increment: content.is_increment,
             };
             self.manifest.add_file(&file).map_err(in_manifest)?;
         }

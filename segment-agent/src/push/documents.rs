@@ -1,5 +1,5 @@
-//! The documents of a finished backup, in the order that keeps the old truth until the new one is whole: metadata, then the
-//! manifest, then the sentinel.
+//! The documents of a finished backup, in the order that keeps the old truth until the new one is whole: the marks of what a
+//! permanent delta is based on, metadata, then the manifest, then the sentinel.
 
 use std::io::BufWriter;
 use std::sync::{Arc, PoisonError};
@@ -17,6 +17,7 @@ use super::part::Packing;
 use super::{Begun, Ended, PushRequest};
 use crate::bridge::{ObjectWriter, on_worker};
 use crate::error::{Error, Result, from_io};
+use crate::mark;
 
 pub async fn store(
     packing: &Arc<Packing>,
@@ -26,6 +27,9 @@ pub async fn store(
     names: DatabasesByNames,
 ) -> Result<PushedSegment> {
     let repository = &packing.repository;
+    if let (Some(base), true) = (packing.routes.base(), request.permanent) {
+        mark::mark(repository, &base.name, true).await?;
+    }
     let pushed = packing.pushed(request, begun, ended);
     let sentinel = sentinel(packing, request, begun, ended, &pushed);
     repository.put_json(&layout::metadata_key(&begun.backup), &metadata(&sentinel)).await?;
@@ -73,7 +77,12 @@ fn sentinel(
 ) -> SegmentSentinel {
     let tablespaces = &packing.queue.tablespaces;
     let user_data = request.user_data.clone().or_else(|| request.backup_id.as_ref().map(|id| id.user_data()));
+    let base = packing.routes.base();
     SegmentSentinel {
+        delta_lsn: base.map(|base| base.start_lsn),
+        delta_from: base.map(|base| base.name.as_str().to_owned()),
+        delta_full_name: base.map(|base| base.full_name.as_str().to_owned()),
+        delta_count: base.map(|base| request.delta_count.unwrap_or(base.count.saturating_add(1))),
         start_lsn: Some(begun.started.start_lsn),
         pg_version: begun.version_num,
         finish_lsn: Some(ended.stopped.finish_lsn),

@@ -1,9 +1,10 @@
-//! Full backup of one data directory.
+//! Backup of one data directory: full, or a delta of an earlier backup.
 //!
 //! Order of what is stored: archive parts, `pg_control`, (the server leaves backup mode,) `backup_label`, metadata.json,
 //! files_metadata.json, ao_files_metadata.json, pax_files_metadata.json, the manifest, and the sentinel last. A crash at any
 //! point leaves no backup, or the whole one. What an unfinished push stored is removed when it fails.
 
+mod base;
 mod catalog;
 mod content;
 mod documents;
@@ -11,6 +12,8 @@ mod names;
 mod owners;
 mod part;
 mod queue;
+mod route;
+mod scan;
 mod walk;
 
 use std::path::PathBuf;
@@ -22,13 +25,15 @@ use codec::tar::Member;
 use formats::wire::PushedSegment;
 use formats::{BackupId, BackupName, Timestamp, layout};
 use pgclient::{ConnectOptions, Server, StartedBackup, StoppedBackup};
-use pgdata::{ControlFile, Lsn, SystemIdentifier, TimelineId};
+use pgdata::{ControlFile, Lsn, SystemIdentifier, TimelineId, WalName};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::base::Base;
 use self::catalog::Catalog;
 use self::part::{Packing, Part};
 use self::queue::Queue;
+use self::route::{Route, Routes};
 use crate::bridge::{Driver, joined, on_worker};
 use crate::data_dir;
 use crate::error::{Error, Result, keep_first};
@@ -48,6 +53,10 @@ pub struct PushRequest {
     /// Stored with the backup; for a segment of a cluster it is made from `backup_id`.
     pub user_data: Option<serde_json::Value>,
     pub permanent: bool,
+    /// The backup that this one is to be a delta of. Where it cannot serve, a full backup is made and a warning says why.
+    pub base: Option<BackupName>,
+    /// Deltas since the full backup, this one included; counted from the base where absent.
+    pub delta_count: Option<u32>,
     /// Payload after which a part is closed.
     pub part_bytes: u64,
     /// Let the server wait until the log of the backup is archived; whoever proves that by other means need not.
@@ -67,6 +76,8 @@ struct Begun {
     control: ControlFile,
     version_num: u32,
     system_identifier: Option<SystemIdentifier>,
+    /// The base of a delta.
+    base: Option<Base>,
 }
 
 /// What is known once the server has left it.
@@ -86,42 +97,94 @@ pub async fn push(
 ) -> Result<PushedSegment> {
     let server = Server::connect_segment(&request.connect).await?;
     data_dir::must_belong_to(&request.data_dir, &server).await?;
+    let base = tokio::select! {
+        base = read_base(repository, request, monitor, cancel) => base?,
+        () = cancel.cancelled() => return Err(Error::Cancelled),
+    };
     monitor.phase("starting the backup");
     let begun = tokio::select! {
-        begun = begin(repository, request, &server) => begun,
+        begun = begin(repository, request, &server, base, monitor) => begun,
         () = cancel.cancelled() => Err(Error::Cancelled),
     };
-    let begun = match begun {
+    let mut begun = match begun {
         Ok(begun) => begun,
         Err(error) => {
             leave_backup_mode(&server, monitor).await;
             return Err(error);
         }
     };
-    match carry_out(repository, request, &server, &begun, pool, monitor, cancel).await {
+    let backup = begun.backup.clone();
+    match carry_out(repository, request, &server, &mut begun, pool, monitor, cancel).await {
         Ok(pushed) => Ok(pushed),
         Err(error) => {
             leave_backup_mode(&server, monitor).await;
-            discard(repository, &begun.backup, monitor).await;
+            discard(repository, &backup, monitor).await;
             Err(error)
         }
     }
 }
 
-async fn begin(repository: &Repository, request: &PushRequest, server: &Server) -> Result<Begun> {
+/// The base that is asked for, if it can serve.
+async fn read_base(
+    repository: &Repository,
+    request: &PushRequest,
+    monitor: &Monitor,
+    cancel: &CancellationToken,
+) -> Result<Option<Base>> {
+    let Some(name) = &request.base else { return Ok(None) };
+    monitor.phase(format!("reading the file list of {name}"));
+    Ok(base::load(repository, name, cancel).await?.map_err(|why| warn_of_full(monitor, name, &why)).ok())
+}
+
+fn warn_of_full(monitor: &Monitor, base: &BackupName, why: &str) {
+    monitor.warn(format!("a full backup is made, for backup {base} cannot be the base of a delta: {why}"));
+}
+
+async fn begin(
+    repository: &Repository,
+    request: &PushRequest,
+    server: &Server,
+    base: Option<Base>,
+    monitor: &Monitor,
+) -> Result<Begun> {
     let control = data_dir::read_control(&request.data_dir)?;
     let start_time = now();
     let system_identifier = server.system_identifier().await?;
     let started = server.start_backup(&format!("damson {}", start_time)).await?;
     let timeline = server.timeline().await?;
-    let size = control.wal_segment_size;
-    let backup = match &started.wal_file_name {
-        Some(name) => BackupName::new(format!("base_{name}"))
-            .map_err(|error| Error::refused(error.to_string(), "the server named a WAL file that is none"))?,
-        None => layout::segment_backup_name(size.name_of(timeline, Lsn(started.start_lsn.0.saturating_sub(1))), size),
+    let version_num = server.version_num();
+    let state = base::Now { start_lsn: started.start_lsn, timeline, system_identifier, version_num };
+    let base = match base {
+        Some(base) => match base.objection(&state, &request.data_dir)? {
+            Some(why) => {
+                warn_of_full(monitor, &base.name, &why);
+                None
+            }
+            None => Some(base),
+        },
+        None => None,
     };
+    let backup = name_of(&started, timeline, &control, base.as_ref())?;
     refuse_existing(repository, &backup).await?;
-    Ok(Begun { backup, started, timeline, start_time, control, version_num: server.version_num(), system_identifier })
+    Ok(Begun { backup, started, timeline, start_time, control, version_num, system_identifier, base })
+}
+
+/// Backups are named after the log file of their start, deltas after that of their base too.
+fn name_of(
+    started: &StartedBackup,
+    timeline: TimelineId,
+    control: &ControlFile,
+    base: Option<&Base>,
+) -> Result<BackupName> {
+    let size = control.wal_segment_size;
+    let odd =
+        |error: &dyn std::fmt::Display| Error::refused(error.to_string(), "the server named a WAL file that is none");
+    let start = match &started.wal_file_name {
+        Some(name) => WalName::parse(name, size).map_err(|error| odd(&error))?,
+        None => size.name_of(timeline, Lsn(started.start_lsn.0.saturating_sub(1))),
+    };
+    let delta = base.and_then(|base| layout::segment_delta_name(start, size, &base.name));
+    Ok(delta.unwrap_or_else(|| layout::segment_backup_name(start, size)))
 }
 
 /// A name is used once. Parts of an unfinished push of that name are removed: a restore takes every part that it finds.
@@ -140,7 +203,7 @@ async fn carry_out(
     repository: &Repository,
     request: &PushRequest,
     server: &Server,
-    begun: &Begun,
+    begun: &mut Begun,
     pool: &Pool,
     monitor: &Monitor,
     cancel: &CancellationToken,
@@ -166,11 +229,12 @@ async fn carry_out(
 async fn survey(
     repository: &Repository,
     request: &PushRequest,
-    begun: &Begun,
+    begun: &mut Begun,
     pool: &Pool,
     monitor: &Monitor,
     cancel: &CancellationToken,
 ) -> Result<Packing> {
+    let routes = Routes::new(begun.base.take(), begun.control.block_size);
     let data_dir = request.data_dir.clone();
     let queue = on_worker(move || Queue::survey(&data_dir)).await?;
     monitor.set_total(queue.total_bytes);
@@ -184,6 +248,7 @@ async fn survey(
         threshold_bytes: request.part_bytes,
         catalog: Mutex::new(Catalog::new(&begun.backup, &repository.cipher)?),
         queue,
+        routes,
         next_part: AtomicU32::new(1),
         uncompressed_bytes: AtomicU64::new(0),
         compressed_bytes: AtomicU64::new(0),
@@ -220,10 +285,10 @@ async fn store_control_file(packing: Arc<Packing>, data_dir: PathBuf) -> Result<
     on_worker(move || {
         let path = data_dir.join(walk::CONTROL_FILE.trim_start_matches('/'));
         let metadata = std::fs::symlink_metadata(&path).map_err(|error| Error::file("reading", &path, error))?;
-        let entry = walk::Entry { name: walk::CONTROL_FILE.to_owned(), path, metadata, link_target: None };
+        let entry = walk::Entry::new(walk::CONTROL_FILE.to_owned(), path, metadata);
         let _permit = packing.pool.acquire(&packing.cancel)?;
         let mut part = Part::create(&packing, &packing.repository.compression.file_name("pg_control.tar"))?;
-        part.add(entry, &mut vec![0; 1 << 16], &mut owners::Owners::default())?;
+        part.add(entry, &Route::Whole, &mut vec![0; 1 << 16], &mut owners::Owners::default())?;
         part.close_unlisted()
     })
     .await

@@ -1,6 +1,7 @@
 //! The workers of a push: each packs files into an archive part of its own and streams it into the storage.
 //!
-//! A file is read once; the same buffer is hashed, framed and compressed. A part is closed once its payload exceeds the
+//! A file is read once; the same buffer is hashed, framed and compressed. In a delta, files of pages are first scanned for those
+//! that changed. A part is closed once its payload exceeds the
 //! threshold (WALG_TAR_SIZE_THRESHOLD), so a part holds whole files only.
 
 use std::fs::File;
@@ -11,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 
 use codec::Encoder;
 use codec::tar::{ArchiveWriter, Kind, Member};
+use formats::increment::PageIncrement;
 use formats::{BackupName, layout};
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +20,8 @@ use super::catalog::{Catalog, Packed, PlainContent};
 use super::content::Content;
 use super::owners::Owners;
 use super::queue::Queue;
+use super::route::{Route, Routes};
+use super::scan;
 use super::walk::Entry;
 use crate::bridge::{Driver, ObjectDigest, ObjectWriter};
 use crate::error::{Error, Result, from_io};
@@ -42,6 +46,7 @@ pub struct Packing {
     pub backup: BackupName,
     pub threshold_bytes: u64,
     pub queue: Queue,
+    pub routes: Routes,
     pub catalog: Mutex<Catalog>,
     pub next_part: AtomicU32,
     pub uncompressed_bytes: AtomicU64,
@@ -56,18 +61,37 @@ impl Packing {
         loop {
             let permit = self.pool.acquire(&self.cancel)?;
             buffer.resize(READ_BYTES, 0);
-            let Some(first) = self.queue.next()? else { return Ok(()) };
+            let Some((first, route)) = self.next()? else { return Ok(()) };
             let number = self.next_part.fetch_add(1, Ordering::Relaxed);
             let mut part =
                 Part::create(self, &layout::part_file_name(number, self.repository.compression.extension()))?;
-            part.add(first, &mut buffer, &mut owners)?;
+            part.add(first, &route, &mut buffer, &mut owners)?;
             while part.payload_bytes <= self.threshold_bytes {
-                let Some(entry) = self.queue.next()? else { break };
-                part.add(entry, &mut buffer, &mut owners)?;
+                let Some((entry, route)) = self.next()? else { break };
+                part.add(entry, &route, &mut buffer, &mut owners)?;
             }
             part.close()?;
             drop(permit);
         }
+    }
+
+    /// The next entry that goes into a part. What the base has is recorded on the way.
+    fn next(&self) -> Result<Option<(Entry, Route)>> {
+        while let Some(entry) = self.queue.next()? {
+            match self.routes.of(&entry) {
+                Route::Unchanged => {
+                    let mut catalog = self.catalog.lock().unwrap_or_else(PoisonError::into_inner);
+                    catalog.add_unchanged(&entry.name, entry.noted_nanos());
+                    drop(catalog);
+                    self.monitor.add_done(entry.metadata.len());
+                }
+                route => return Ok(Some((entry, route))),
+            }
+            if self.cancel.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -91,11 +115,11 @@ impl<'a> Part<'a> {
     }
 
     /// Packs one entry. A file that vanished since the walk is left out: the log recreates or drops it.
-    pub fn add(&mut self, entry: Entry, buffer: &mut [u8], owners: &mut Owners) -> Result<()> {
+    pub fn add(&mut self, entry: Entry, route: &Route, buffer: &mut [u8], owners: &mut Owners) -> Result<()> {
         if !entry.is_file() {
             let member = member_of(&entry, owners);
             self.archive.append_header_only(&member).map_err(|error| self.broken(error))?;
-            let modified_nanos = entry.modified_nanos();
+            let modified_nanos = entry.noted_nanos();
             self.members.push(Packed { name: entry.name, modified_nanos, content: None });
             return Ok(());
         }
@@ -105,7 +129,38 @@ impl<'a> Part<'a> {
             Err(error) => return Err(Error::file("opening", &entry.path, error)),
         };
         advise_sequential(&file);
+        if let Route::Increment(pages) = route {
+            let (path, bytes) = (&entry.path, entry.metadata.len());
+            if let Some(increment) = scan::changed_pages(&file, path, bytes, pages, &self.packing.pool, buffer)? {
+                return self.add_increment(entry, &file, &increment, pages.page_bytes(), buffer, owners);
+            }
+        }
         self.add_file(entry, file, buffer, owners)
+    }
+
+    fn add_increment(
+        &mut self,
+        entry: Entry,
+        file: &File,
+        increment: &PageIncrement,
+        page_bytes: u32,
+        buffer: &mut [u8],
+        owners: &mut Owners,
+    ) -> Result<()> {
+        let bytes = increment.stored_bytes(page_bytes);
+        let member = Member { size: bytes, ..member_of(&entry, owners) };
+        let Self { packing, archive, file_name, .. } = self;
+        let broken = |error: codec::Error| from_io(error.into(), |error| Error::damaged(file_name.as_str(), error));
+        archive.begin_file(&member).map_err(broken)?;
+        let write = |piece: &[u8]| archive.write_content(piece).map_err(broken);
+        let blake3 = scan::write_increment(file, &entry.path, increment, page_bytes, &packing.pool, buffer, write)?;
+        archive.end_file().map_err(broken)?;
+        packing.monitor.add_done(entry.metadata.len());
+        self.payload_bytes += bytes;
+        let content = PlainContent { bytes, mode: entry.metadata.mode() & 0o7777, blake3, is_increment: true };
+        let modified_nanos = entry.noted_nanos();
+        self.members.push(Packed { name: entry.name, modified_nanos, content: Some(content) });
+        Ok(())
     }
 
     /// Stores exactly as many bytes as the walk saw.
@@ -127,8 +182,8 @@ impl<'a> Part<'a> {
         };
         archive.end_file().map_err(broken)?;
         self.payload_bytes += size;
-        let content = PlainContent { bytes: size, mode: entry.metadata.mode() & 0o7777, blake3 };
-        let modified_nanos = entry.modified_nanos();
+        let content = PlainContent { bytes: size, mode: entry.metadata.mode() & 0o7777, blake3, is_increment: false };
+        let modified_nanos = entry.noted_nanos();
         self.members.push(Packed { name: entry.name, modified_nanos, content: Some(content) });
         Ok(())
     }
@@ -139,8 +194,8 @@ impl<'a> Part<'a> {
         self.archive.write_content(content).map_err(|error| self.broken(error))?;
         self.archive.end_file().map_err(|error| self.broken(error))?;
         self.payload_bytes += content.len() as u64;
-        let plain =
-            PlainContent { bytes: content.len() as u64, mode: member.mode, blake3: *blake3::hash(content).as_bytes() };
+        let (bytes, blake3) = (content.len() as u64, *blake3::hash(content).as_bytes());
+        let plain = PlainContent { bytes, mode: member.mode, blake3, is_increment: false };
         self.members.push(Packed {
             name: String::from_utf8_lossy(&member.name).into_owned(),
             modified_nanos: 0,

@@ -6,6 +6,7 @@
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use formats::{TablespaceLocation, TablespaceSpec};
 use pgdata::{Treatment, treatment};
@@ -15,6 +16,9 @@ use crate::error::{Error, Result};
 /// The control file: stored last, in an archive of its own.
 pub const CONTROL_FILE: &str = "/global/pg_control";
 
+/// How far apart two writes can be and still leave the same time on a file; ticks of a kernel's clock have a tenth of it.
+pub const CLOCK_TICK_NANOS: i64 = 100_000_000;
+
 /// One entry of the data directory that goes into the backup.
 #[derive(Debug)]
 pub struct Entry {
@@ -22,11 +26,19 @@ pub struct Entry {
     pub name: String,
     pub path: PathBuf,
     pub metadata: Metadata,
+    /// When `metadata` was read, nanoseconds since 1970.
+    pub seen_nanos: i64,
     /// Where a symbolic link points.
     pub link_target: Option<PathBuf>,
 }
 
 impl Entry {
+    pub fn new(name: String, path: PathBuf, metadata: Metadata) -> Self {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let seen_nanos = i64::try_from(since_1970.as_nanos()).unwrap_or(i64::MAX);
+        Self { name, path, metadata, seen_nanos, link_target: None }
+    }
+
     pub fn is_file(&self) -> bool {
         self.metadata.is_file()
     }
@@ -34,6 +46,15 @@ impl Entry {
     /// Last modification, nanoseconds since 1970.
     pub fn modified_nanos(&self) -> i64 {
         self.metadata.mtime().saturating_mul(1_000_000_000).saturating_add(self.metadata.mtime_nsec())
+    }
+
+    /// The time to note for the next delta, which passes over files whose time is equal. The clock of a file system stands still
+    /// between its ticks: a file that was written just before it was looked at may be written again without a new time. Its
+    /// time is therefore noted a nanosecond lower, so that the next delta looks into it.
+    pub fn noted_nanos(&self) -> i64 {
+        let modified = self.modified_nanos();
+        let is_settled = modified < self.seen_nanos.saturating_sub(CLOCK_TICK_NANOS);
+        if is_settled { modified } else { modified.saturating_sub(1) }
     }
 }
 
@@ -100,7 +121,7 @@ impl Walk {
         let basename = name.rsplit('/').next().unwrap_or_default();
         match treatment(basename) {
             Treatment::DirectoryOnly if metadata.is_dir() => {
-                return Ok(Some(Entry { name, path, metadata, link_target: None }));
+                return Ok(Some(Entry::new(name, path, metadata)));
             }
             // A linked pg_wal must come back as a directory, or the restored server does not start.
             Treatment::DirectoryOnly if metadata.is_symlink() => return linked_directory(path, name),
@@ -121,14 +142,14 @@ impl Walk {
         } else {
             return Ok(None); // sockets and pipes belong to the running server
         };
-        Ok(Some(Entry { name, path, metadata, link_target }))
+        Ok(Some(Entry { link_target, ..Entry::new(name, path, metadata) }))
     }
 
     fn enter(&mut self, path: PathBuf, name: String) -> Result<Entry> {
         let metadata = std::fs::metadata(&path).map_err(|error| Error::file("reading", &path, error))?;
         let children = sorted_children(&path)?;
         self.levels.push(Level { path: path.clone(), name: name.clone(), children });
-        Ok(Entry { name, path, metadata, link_target: None })
+        Ok(Entry::new(name, path, metadata))
     }
 
     /// A link in pg_tblspc and the directory behind it are recorded, not stored; what lies below is walked at once.
@@ -165,7 +186,7 @@ fn sorted_children(path: &Path) -> Result<Vec<std::ffi::OsString>> {
 
 fn linked_directory(path: PathBuf, name: String) -> Result<Option<Entry>> {
     match std::fs::metadata(&path) {
-        Ok(metadata) if metadata.is_dir() => Ok(Some(Entry { name, path, metadata, link_target: None })),
+        Ok(metadata) if metadata.is_dir() => Ok(Some(Entry::new(name, path, metadata))),
         _ => Ok(None),
     }
 }

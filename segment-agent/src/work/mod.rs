@@ -37,7 +37,7 @@ struct Shared {
 /// The part of the work that concerns one segment.
 enum Task {
     Check,
-    Push { id: BackupId, permanent: bool },
+    Push { id: BackupId, base: Option<BackupName>, permanent: bool },
     SwitchWal,
     LeaveBackupMode,
     Unpack { backup: BackupName },
@@ -73,8 +73,9 @@ fn tasks(work: &Work, segments: usize) -> Result<Vec<Task>> {
         Work::Check => (0..segments).map(|_| Task::Check).collect(),
         Work::SwitchWal => (0..segments).map(|_| Task::SwitchWal).collect(),
         Work::LeaveBackupMode => (0..segments).map(|_| Task::LeaveBackupMode).collect(),
-        Work::Push { ids, permanent } => {
-            ids.iter().map(|id| Task::Push { id: id.clone(), permanent: *permanent }).collect()
+        Work::Push { ids, bases, permanent } => {
+            let pairs = ids.iter().cloned().zip(bases.iter().cloned());
+            pairs.map(|(id, base)| Task::Push { id, base, permanent: *permanent }).collect()
         }
         Work::Unpack { sources } => sources.iter().map(|backup| Task::Unpack { backup: backup.clone() }).collect(),
         Work::Prepare { recovery, pg_hba } => {
@@ -110,7 +111,13 @@ async fn run_task(shared: &Shared, target: &SegmentTarget, task: Task, monitor: 
             check::check(&shared.settings, &shared.repository.segment(target.content), target, connect()?, monitor)
                 .await
         }
-        Task::Push { id, permanent } => run_push(shared, target, connect()?, id, permanent, monitor).await,
+        Task::Push { id, base, permanent } => {
+            let of_segment = push_request(shared, target, connect()?)?;
+            let request = PushRequest { backup_id: Some(id), base, permanent, ..of_segment };
+            let repository = shared.repository.segment(target.content);
+            let pushed = push(&repository, &request, &shared.pool, monitor, &shared.cancel).await?;
+            Ok(SegmentResult::Pushed(pushed))
+        }
         Task::SwitchWal => switch_wal(connect()?).await,
         Task::LeaveBackupMode => {
             let server = Server::connect_segment(&connect()?).await?;
@@ -127,31 +134,24 @@ async fn run_task(shared: &Shared, target: &SegmentTarget, task: Task, monitor: 
     }
 }
 
-async fn run_push(
-    shared: &Shared,
-    target: &SegmentTarget,
-    connect: ConnectOptions,
-    id: BackupId,
-    permanent: bool,
-    monitor: &Monitor,
-) -> Result<SegmentResult> {
+/// What the settings say of a backup of `target`.
+fn push_request(shared: &Shared, target: &SegmentTarget, connect: ConnectOptions) -> Result<PushRequest> {
     let control = crate::data_dir::read_control(&target.data_dir)?;
     crate::data_dir::refuse_contradictions(&shared.settings, &control)?;
-    let request = PushRequest {
+    Ok(PushRequest {
         data_dir: target.data_dir.clone(),
         connect,
-        backup_id: Some(id),
+        backup_id: None,
         user_data: None,
-        permanent,
+        permanent: false,
+        base: None,
+        delta_count: None,
         part_bytes: part_bytes(&shared.settings)?,
         // The coordinator proves the archive up to the restore point.
         wait_for_archive: false,
         stop_timeout: stop_timeout(&shared.settings)?,
         with_names: !shared.settings.bool("WALG_DISABLE_PARTIAL_RESTORE")?,
-    };
-    let repository = shared.repository.segment(target.content);
-    let pushed = push(&repository, &request, &shared.pool, monitor, &shared.cancel).await?;
-    Ok(SegmentResult::Pushed(pushed))
+    })
 }
 
 async fn run_fetch(

@@ -92,6 +92,8 @@ impl Source {
             backup_id: None,
             user_data: None,
             permanent: false,
+            base: None,
+            delta_count: None,
             part_bytes: 2 << 20,
             with_names: true,
             stop_timeout: None,
