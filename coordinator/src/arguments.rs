@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use segment_agent::cli::Seg;
 
-use crate::commands::{backup_fetch, backup_list, backup_push, create_restore_point, hosts, restore_point_list};
+use crate::commands::{backup_fetch, backup_list, backup_push, copy, create_restore_point, hosts, restore_point_list};
 
 /// Backs up a Greenplum cluster to object storage and restores it, in WAL-G's storage format.
 ///
@@ -39,8 +39,22 @@ pub enum Command {
     RestorePointList(restore_point_list::RestorePointList),
     /// Create a point that the cluster can be restored to
     CreateRestorePoint(create_restore_point::CreateRestorePoint),
+    /// Copy backups to another storage, with all that is needed to restore them
+    Copy(copy::CopyCluster),
     /// Check the hosts of the cluster, or put the agent on them
     Hosts(hosts::Hosts),
     /// Commands of one segment: archive_command and restore_command, its backups and its archived log
     Seg(Seg),
+}
+
+impl Arguments {
+    /// The settings file: `--config`, or that of a command with settings files of its own.
+    pub fn config(&self) -> Option<PathBuf> {
+        let own = match &self.command {
+            Command::Copy(copy) => Some(copy.arguments.from.as_path()),
+            Command::Seg(seg) => seg.own_config(),
+            _ => None,
+        };
+        self.config.clone().or_else(|| own.map(PathBuf::from))
+    }
 }

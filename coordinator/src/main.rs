@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         Ok(parsed) => parsed,
         Err(exit) => return exit,
     };
-    let settings = match cli::load_settings(arguments.config, flags, Kind::Greenplum) {
+    let settings = match cli::load_settings(arguments.config(), flags, Kind::Greenplum) {
         Ok(settings) => settings,
         Err(error) => return cli::report(&error),
     };
@@ -55,6 +55,7 @@ async fn dispatch(session: &Session, command: Command) -> Result<()> {
         Command::BackupList(arguments) => commands::backup_list::run(session, &arguments).await,
         Command::RestorePointList(arguments) => commands::restore_point_list::run(session, &arguments).await,
         Command::CreateRestorePoint(arguments) => commands::create_restore_point::run(session, &arguments).await,
+        Command::Copy(arguments) => commands::copy::run(session, &arguments).await,
         Command::Hosts(arguments) => commands::hosts::run(session, arguments).await,
         Command::Seg(_) => Ok(()),
     }

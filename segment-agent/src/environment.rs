@@ -10,11 +10,13 @@ const HEADERS: [&str; 3] =
 /// variable counts as unset.
 pub fn lookup(settings: &Settings) -> impl Fn(&str) -> Option<String> + '_ {
     |name| {
+        let own = || std::env::var(name).ok().filter(|value| !value.is_empty());
         if HEADERS.contains(&name) {
             let text = settings.get(name)?;
             return Some(settings::yaml_as_json(text).unwrap_or_else(|| text.to_owned()));
         }
         let given = settings.get(name).map(str::to_owned);
-        given.or_else(|| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        // What is a setting was looked for in the environment when the settings were loaded.
+        given.or_else(|| if settings::find(name).is_some() { None } else { own() })
     }
 }

@@ -6,6 +6,7 @@
 pub mod backups;
 pub mod bridge;
 pub mod cli;
+pub mod copy;
 pub mod data_dir;
 pub mod environment;
 pub mod error;

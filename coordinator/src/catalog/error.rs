@@ -34,6 +34,8 @@ pub enum Error {
         "the sentinel of backup {name} lists no segments, so there is nothing to restore: it is damaged; choose another backup"
     )]
     NoSegments { name: String },
+    #[error("backup {name} does not tell its restore point, so nobody knows up to where it needs the log")]
+    NoRestorePointOfBackup { name: String },
     #[error("no restore points found that were finished at or before {time}")]
     NoRestorePointBefore { time: Timestamp },
     #[error(

@@ -6,6 +6,7 @@
 
 mod backups;
 mod choose;
+pub mod copying;
 mod document;
 mod error;
 #[cfg(test)]
@@ -15,6 +16,7 @@ pub mod select;
 
 pub use backups::{Backup, BackupDetail, Backups};
 pub use choose::{Choice, choose};
+pub use copying::{SelectedBackup, Selection};
 pub use document::Reading;
 pub use error::Error;
 pub use restore_points::{RestorePointEntry, RestorePoints};

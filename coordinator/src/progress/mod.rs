@@ -2,6 +2,7 @@
 //!
 //! [`Progress::observe`] is the observer of a fan-out. Warnings always get a line; so do phases where there is no bar.
 
+mod bytes;
 mod text;
 mod totals;
 
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use formats::wire::{Event, JournalEntry};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+pub use self::bytes::ByteProgress;
 use self::text::{describe, describe_line};
 use self::totals::Totals;
 use crate::host::HostName;

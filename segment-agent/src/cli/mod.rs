@@ -2,6 +2,7 @@
 
 mod archive;
 mod backup;
+mod copy;
 mod form;
 mod parse;
 mod repository;
@@ -16,6 +17,7 @@ use settings::{Kind, Request, Settings};
 
 pub use self::archive::{ArchiveCommand, run_archive_command};
 pub use self::backup::{fetch_here, push_here, user_data, wanted};
+pub use self::copy::{Copy, storage_settings, tell_comparison, tell_plan, timeline_of};
 pub use self::form::Form;
 pub use self::parse::{Parsed, parse};
 pub use self::repository::{RepositoryCommand, run_repository_command};

@@ -1,12 +1,14 @@
 //! Commands about one repository of backups: `damson-pg` and `damson seg` have them in common.
 
 use std::io::{Write, stdout};
+use std::path::Path;
 
 use clap::{ArgAction, Args, Subcommand};
 use formats::ContentId;
 use settings::Settings;
 use tokio_util::sync::CancellationToken;
 
+use super::copy::{Copy, copy_here};
 use super::form::{Form, printed};
 use super::wal::{WalShow, WalVerify, wal_show, wal_verify};
 use crate::backups::{self, Wanted};
@@ -25,6 +27,18 @@ pub enum RepositoryCommand {
     WalShow(WalShow),
     /// Check that the archived log is whole and of the server's timeline
     WalVerify(WalVerify),
+    /// Copy backups to another storage, with all that is needed to restore them
+    Copy(Copy),
+}
+
+impl RepositoryCommand {
+    /// A settings file that stands in for that of `--config`, of commands that have their own.
+    pub fn own_config(&self) -> Option<&Path> {
+        match self {
+            Self::Copy(copy) => Some(&copy.from),
+            _ => None,
+        }
+    }
 }
 
 /// List the backups, oldest first
@@ -52,14 +66,18 @@ pub async fn run_repository_command(
     settings: &Settings,
     content: Option<ContentId>,
     command: &RepositoryCommand,
-    _cancel: &CancellationToken,
+    cancel: &CancellationToken,
 ) -> Result<()> {
+    if let RepositoryCommand::Copy(arguments) = command {
+        return copy_here(settings.kind(), content, arguments, cancel).await;
+    }
     let repository = open(settings, content)?;
     match command {
         RepositoryCommand::BackupList(arguments) => backup_list(&repository, arguments).await,
         RepositoryCommand::BackupMark(arguments) => backup_mark(&repository, arguments).await,
         RepositoryCommand::WalShow(arguments) => wal_show(settings, &repository, arguments).await,
         RepositoryCommand::WalVerify(arguments) => wal_verify(settings, &repository, arguments).await,
+        RepositoryCommand::Copy(_) => Ok(()),
     }
 }
 

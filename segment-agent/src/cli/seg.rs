@@ -1,6 +1,6 @@
 //! `seg`: what a segment's server calls, and what a person does with the backups of one segment.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -58,6 +58,16 @@ pub fn run_seg(settings: &Settings, seg: &Seg) -> ExitCode {
         }
     };
     run_archive_command(settings, Some(content), &command)
+}
+
+impl Seg {
+    /// A settings file that stands in for that of `--config`.
+    pub fn own_config(&self) -> Option<&Path> {
+        match &self.command {
+            SegCommand::Repository(command) => command.own_config(),
+            _ => None,
+        }
+    }
 }
 
 fn content_id(settings: &Settings, seg: &Seg) -> Result<ContentId> {

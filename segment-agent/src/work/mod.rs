@@ -24,7 +24,7 @@ use crate::pool::Pool;
 use crate::push::{PushRequest, push};
 use crate::repository::Repository;
 
-pub use self::resources::{connect_options, fetch_pool, part_bytes, push_pool, stop_timeout};
+pub use self::resources::{connect_options, copies_at_once, fetch_pool, part_bytes, push_pool, stop_timeout};
 
 /// What every segment of a job shares.
 struct Shared {

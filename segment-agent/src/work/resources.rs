@@ -19,6 +19,9 @@ const DEFAULT_PART_BYTES: u64 = (1 << 30) - 1;
 /// Memory of a decoder: two blocks of the largest legal size.
 const DECODER_BYTES: u64 = 9 << 20;
 
+/// Read and not yet written, of one object that is copied.
+const COPY_CHUNK_BYTES: u64 = 2 << 20;
+
 /// libpq's environment, with the settings in front of it.
 pub fn connect_options(settings: &Settings) -> Result<ConnectOptions> {
     let options = ConnectOptions::from_lookup(&lookup(settings))?;
@@ -46,6 +49,13 @@ pub fn fetch_pool(settings: &Settings, repository: &Repository) -> Result<Pool> 
         settings,
         "WALG_DOWNLOAD_CONCURRENCY",
     )
+}
+
+/// Objects that may be copied from one storage to another at once.
+pub fn copies_at_once(settings: &Settings, source: &Repository, target: &Repository) -> Result<usize> {
+    const MOST: usize = 8;
+    let bytes = source.download_memory_bytes() + target.upload_memory_bytes() + COPY_CHUNK_BYTES;
+    Ok(usize::try_from(budget(settings)? / bytes).unwrap_or(MOST).clamp(1, MOST))
 }
 
 fn limited(pool: Pool, settings: &Settings, name: &str) -> Result<Pool> {
