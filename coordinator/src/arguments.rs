@@ -6,7 +6,9 @@ use clap::{Parser, Subcommand};
 
 use segment_agent::cli::Seg;
 
-use crate::commands::{backup_fetch, backup_list, backup_push, copy, create_restore_point, hosts, restore_point_list};
+use crate::commands::{
+    backup_fetch, backup_list, backup_mark, backup_push, copy, create_restore_point, hosts, restore_point_list,
+};
 
 /// Backs up a Greenplum cluster to object storage and restores it, in WAL-G's storage format.
 ///
@@ -35,6 +37,8 @@ pub enum Command {
     BackupFetch(backup_fetch::BackupFetch),
     /// List the backups of the cluster, oldest first
     BackupList(backup_list::BackupList),
+    /// Keep a backup of the cluster from being deleted, or no longer
+    BackupMark(backup_mark::BackupMarkCluster),
     /// List the restore points, those of backups included, oldest first
     RestorePointList(restore_point_list::RestorePointList),
     /// Create a point that the cluster can be restored to

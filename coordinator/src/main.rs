@@ -53,6 +53,7 @@ async fn dispatch(session: &Session, command: Command) -> Result<()> {
         Command::BackupPush(arguments) => commands::backup_push::run(session, arguments).await,
         Command::BackupFetch(arguments) => commands::backup_fetch::run(session, arguments).await,
         Command::BackupList(arguments) => commands::backup_list::run(session, &arguments).await,
+        Command::BackupMark(arguments) => commands::backup_mark::run(session, &arguments).await,
         Command::RestorePointList(arguments) => commands::restore_point_list::run(session, &arguments).await,
         Command::CreateRestorePoint(arguments) => commands::create_restore_point::run(session, &arguments).await,
         Command::Copy(arguments) => commands::copy::run(session, &arguments).await,

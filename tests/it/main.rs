@@ -1,13 +1,16 @@
 //! Tests of the built programs on real servers, and of the tree itself.
 
 mod bad_input;
+mod copies;
 mod cycle;
 mod damage;
 mod golden;
+mod points;
 mod protocol;
 mod readme;
 mod resume;
 mod rig;
+mod segments;
 mod stands;
 mod storages;
 mod tidy;

@@ -11,6 +11,7 @@ mod document;
 mod error;
 #[cfg(test)]
 pub(crate) mod golden;
+pub mod marking;
 mod restore_points;
 pub mod select;
 

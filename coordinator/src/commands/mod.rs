@@ -2,6 +2,7 @@
 
 pub mod backup_fetch;
 pub mod backup_list;
+pub mod backup_mark;
 pub mod backup_push;
 pub mod copy;
 pub mod create_restore_point;

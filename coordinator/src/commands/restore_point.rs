@@ -46,6 +46,17 @@ pub struct Stretch {
 pub async fn create(session: &Session, cluster: &Cluster, name: &str) -> Result<Point> {
     tracing::info!("creating restore point {name}");
     let rows = create_with_retries(session, cluster, name).await?;
+    close_log(session, cluster, name, rows).await
+}
+
+/// Like [`create`], and the servers are asked once only.
+pub async fn create_once(session: &Session, cluster: &Cluster, name: &str) -> Result<Point> {
+    tracing::info!("creating restore point {name}");
+    let rows = greenplum::create_restore_point(&cluster.server, name).await?;
+    close_log(session, cluster, name, rows).await
+}
+
+async fn close_log(session: &Session, cluster: &Cluster, name: &str, rows: Vec<(i32, Lsn)>) -> Result<Point> {
     let lsns: BTreeMap<_, _> = rows.into_iter().map(|(content, lsn)| (ContentId(content), lsn)).collect();
     if let Some(node) = cluster.nodes.iter().find(|node| !lsns.contains_key(&node.content)) {
         let what =
@@ -84,15 +95,7 @@ impl Point {
     /// The log that must be archived for this point: per segment, from where `begins` says. Segments without a beginning are
     /// left out.
     pub fn stretches(&self, begins: impl Fn(ContentId) -> Option<Stretch>) -> Result<Vec<(ContentId, Range)>> {
-        let mut ranges = Vec::new();
-        for (content, to) in &self.lsns {
-            let Some(stretch) = begins(*content) else { continue };
-            let size = SegmentSize::new(stretch.segment_size_bytes).map_err(|error| {
-                Error::refused(error.to_string(), "the agent reported a wrong log segment size; please report it")
-            })?;
-            ranges.push((*content, Range { timeline: stretch.timeline, from: stretch.from, to: *to, size }));
-        }
-        Ok(ranges)
+        stretches(&self.lsns, begins)
     }
 
     /// The document that is stored for the point.
@@ -117,6 +120,22 @@ impl Point {
             timeline_by_segment: self.timelines.clone(),
         })
     }
+}
+
+/// [`Point::stretches`] of a point with these positions.
+pub fn stretches(
+    lsns: &BTreeMap<ContentId, Lsn>,
+    begins: impl Fn(ContentId) -> Option<Stretch>,
+) -> Result<Vec<(ContentId, Range)>> {
+    let mut ranges = Vec::new();
+    for (content, to) in lsns {
+        let Some(stretch) = begins(*content) else { continue };
+        let size = SegmentSize::new(stretch.segment_size_bytes).map_err(|error| {
+            Error::refused(error.to_string(), "the agent reported a wrong log segment size; please report it")
+        })?;
+        ranges.push((*content, Range { timeline: stretch.timeline, from: stretch.from, to: *to, size }));
+    }
+    Ok(ranges)
 }
 
 /// Waits until every file of `stretches` is in the archive. What is still missing is named, in the log while waiting and in the

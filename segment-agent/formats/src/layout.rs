@@ -132,6 +132,11 @@ pub fn kind_of_lease_key(key: &str) -> Option<LeaseKind> {
     LeaseKind::ALL.into_iter().find(|known| known.as_str() == kind && !id.is_empty())
 }
 
+/// A restore point that is being made: a [`crate::pending::PendingPoint`].
+pub fn pending_point_key(name: &str) -> String {
+    format!("{DAMSON}/points/{name}.json")
+}
+
 /// The backup whose sentinel has the key `key`, if it is the key of a sentinel. Folders before the name do not matter.
 pub fn backup_name_of_sentinel_key(key: &str) -> Option<BackupName> {
     BackupName::new(last_element(key).strip_suffix(SENTINEL_SUFFIX)?).ok()

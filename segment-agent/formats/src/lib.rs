@@ -18,6 +18,7 @@ pub mod lease;
 pub mod manifest;
 mod names;
 pub mod pax;
+pub mod pending;
 pub mod proof;
 pub mod segment;
 mod tablespace;
@@ -26,7 +27,9 @@ pub mod wire;
 
 pub use content_hash::{ContentHash, ParseHashError};
 pub use error::{Error, ErrorKind};
-pub use names::{BackupId, BackupName, ContentId, DbId, NameError, check_restore_point_name};
+pub use names::{
+    BackupId, BackupName, ContentId, DbId, NameError, check_new_restore_point_name, check_restore_point_name,
+};
 pub use tablespace::{TablespaceLocation, TablespaceSpec};
 pub use time::Timestamp;
 

@@ -84,9 +84,43 @@ impl BackupId {
     }
 }
 
+/// Longest name of a restore point that servers take, in bytes.
+const POINT_NAME_BYTES_MAX: usize = 63;
+
 /// Refuses names that would leave their folder or spoil a listing.
 pub fn check_restore_point_name(name: &str) -> Result<(), NameError> {
     check("restore point", name)
+}
+
+/// Refuses names that a new restore point cannot have: those that servers do not take, and those that mean something else.
+pub fn check_new_restore_point_name(name: &str) -> Result<(), NameError> {
+    check_restore_point_name(name)?;
+    let why = if name.len() > POINT_NAME_BYTES_MAX {
+        "it is longer than 63 bytes"
+    } else if name == "LATEST" {
+        "LATEST means the newest one"
+    } else if is_cluster_backup_name(name) {
+        "it has the form of a backup's name, and backups have restore points of their own"
+    } else if name.contains("_backup") || name.contains("_restore_point") {
+        "WAL-G cuts names at _backup and _restore_point"
+    } else {
+        return Ok(());
+    };
+    Err(NameError { what: "restore point", name: name.to_owned(), why })
+}
+
+/// `backup_<YYYYMMDDThhmmssZ>` and whatever follows.
+fn is_cluster_backup_name(name: &str) -> bool {
+    let stamp = name.strip_prefix("backup_").and_then(|rest| rest.get(..16));
+    let is_stamp = |stamp: &str| {
+        let form = |(at, byte): (usize, u8)| match at {
+            8 => byte == b'T',
+            15 => byte == b'Z',
+            _ => byte.is_ascii_digit(),
+        };
+        stamp.bytes().enumerate().all(form)
+    };
+    stamp.is_some_and(is_stamp)
 }
 
 fn check(what: &'static str, name: &str) -> Result<(), NameError> {
@@ -168,6 +202,18 @@ mod tests {
         }
         assert!(serde_json::from_str::<BackupName>("\"../x\"").is_err());
         assert_eq!(BackupName::new("base_x").unwrap().to_string(), "base_x");
+    }
+
+    #[test]
+    fn names_of_new_restore_points() {
+        for right in ["rp1", "it's rp 3", "2026-11-21T08:00", "backup_before_upgrade", &"x".repeat(63), "latest"] {
+            assert_eq!(check_new_restore_point_name(right), Ok(()), "{right:?}");
+        }
+        let wrong =
+            ["", "a/b", "LATEST", "backup_20261121T082823Z", "a_restore_point.json", "x_backup_y", &"ü".repeat(32)];
+        for wrong in wrong {
+            assert!(check_new_restore_point_name(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -98,6 +98,17 @@ pub async fn lock_backups(server: &Server) -> Result<(), Error> {
     if taken { Ok(()) } else { Err(Error::BackupLockTaken { address: server.address().to_owned() }) }
 }
 
+/// Takes the right to create the restore point `name`, for the rest of the session; false while another session has it.
+pub async fn claim_restore_point(server: &Server, name: &str) -> Result<bool, Error> {
+    let what = "claiming the name of the restore point";
+    let sql = format!(
+        "SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtext('damson_restore_point'), pg_catalog.hashtext({}))",
+        quote_literal(name)
+    );
+    let value = server.value(what, &sql).await?;
+    server.truth(what, value)
+}
+
 /// Content ids in exclusive backup mode (Greenplum 6; empty where that mode does not exist).
 pub async fn contents_in_backup(server: &Server) -> Result<Vec<i32>, Error> {
     if !server.capabilities().exclusive_backup_only() {

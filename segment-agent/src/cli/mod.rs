@@ -20,7 +20,7 @@ pub use self::backup::{fetch_here, push_here, user_data, wanted};
 pub use self::copy::{Copy, storage_settings, tell_comparison, tell_plan, timeline_of};
 pub use self::form::Form;
 pub use self::parse::{Parsed, parse};
-pub use self::repository::{RepositoryCommand, run_repository_command};
+pub use self::repository::{BackupMark, RepositoryCommand, run_repository_command};
 pub use self::seg::{Seg, run_seg};
 pub use self::signals::{block_on, cancel_on_signals};
 use crate::error::{self, Error, Result};

@@ -55,10 +55,10 @@ pub struct BackupList {
 #[derive(Debug, Args)]
 pub struct BackupMark {
     /// Name of the backup, or LATEST
-    backup_name: String,
+    pub backup_name: String,
     /// Let the backup be deleted again; without it, the backup and all it is based on become permanent
     #[arg(short, long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
-    impermanent: bool,
+    pub impermanent: bool,
 }
 
 /// Runs the command on the storage's root, or on the part of one segment.
