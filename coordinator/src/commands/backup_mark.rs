@@ -10,6 +10,7 @@ use clap::Args;
 use coordinator::catalog::marking::{StoredDocument, chain, rewrites};
 use coordinator::catalog::{self, select};
 use formats::cluster::{ClusterSentinel, RestorePoint};
+use formats::lease::LeaseKind;
 use formats::{BackupName, go_json, layout};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use segment_agent::cli;
@@ -41,13 +42,18 @@ struct Folder {
 pub async fn run(session: &Session, command: &BackupMarkCluster) -> Result<()> {
     let cli::BackupMark { backup_name, impermanent } = &command.arguments;
     let repository = session.repository()?;
-    let folder = Folder::read(&repository).await?;
-    let name = folder.find(backup_name)?;
-    let changed = if *impermanent {
-        unmark(&repository, folder, &name).await?
-    } else {
-        mark_chain(&repository, folder, &name).await?
-    };
+    let work = format!("marking backup {backup_name}");
+    let (name, changed) = session
+        .under_lease(&repository, LeaseKind::Read, &work, async |_| {
+            let folder = Folder::read(&repository).await?;
+            let name = folder.find(backup_name)?;
+            let changed = match impermanent {
+                true => unmark(&repository, folder, &name).await?,
+                false => mark_chain(&repository, folder, &name).await?,
+            };
+            Ok((name, changed))
+        })
+        .await?;
     let state = if *impermanent { "impermanent" } else { "permanent" };
     if changed.is_empty() {
         tracing::warn!("Backup {name} is already marked as {state}, ignoring...");
@@ -162,8 +168,20 @@ impl Folder {
                 changed.insert(document.key.clone(), mark::with_mark(&document.key, &document.body, permanent)?);
             }
         }
-        for (key, body) in rewrites(self.documents, &changed) {
-            repository.store().put(&key, body).await?;
+        let known = self.sentinels;
+        let rewrites = rewrites(self.documents, &changed);
+        for (key, body) in &rewrites {
+            repository.store().put(key, body.clone()).await?;
+        }
+        if rewrites.is_empty() {
+            return Ok(());
+        }
+        // A backup that ended meanwhile belongs behind all others.
+        for object in repository.store().list_folder(layout::BASEBACKUPS).await?.objects {
+            if layout::backup_name_of_sentinel_key(&object.key).is_some_and(|name| !known.contains_key(&name)) {
+                let body = repository.store().get(&object.key).await?;
+                repository.store().put(&object.key, body).await?;
+            }
         }
         Ok(())
     }

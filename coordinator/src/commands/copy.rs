@@ -14,11 +14,14 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use segment_agent::cli;
 use segment_agent::copy::{
     Comparison, Item, LogEnd, LogNeed, Objects, Stage, Transfer, compare, execute, gather, objects_of, plan,
+    under_leases,
 };
+use segment_agent::lease::{self, Lease};
 use segment_agent::repository::Repository;
 use segment_agent::wal;
 use segment_agent::work::copies_at_once;
 use settings::{Kind, Settings};
+use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
 use crate::session::Session;
@@ -51,15 +54,24 @@ pub async fn run(session: &Session, command: &CopyCluster) -> Result<()> {
     let target = Repository::open(&cli::storage_settings(&arguments.to, Kind::Greenplum)?)?;
     let at_once = copies_at_once(&settings, &source, &target)?;
     let sides = Sides { settings, source, target, at_once };
+    let term = lease::term(&sides.settings)?;
+    under_leases(sides.source.store(), sides.target.store(), term, &session.cancel, async |lease, cancel| {
+        copy(&sides, arguments, lease, cancel).await
+    })
+    .await
+}
+
+async fn copy(sides: &Sides, arguments: &cli::Copy, lease: &Lease, cancel: &CancellationToken) -> Result<()> {
     let selection = choose(&sides.source, arguments.backup_name.as_deref(), arguments.with_history).await?;
     let parts = stream::iter(contents(&selection))
-        .map(|content| segment_part(&sides, &selection, content))
+        .map(|content| segment_part(sides, &selection, content))
         .buffer_unordered(SEGMENTS_AT_ONCE);
     let mut parts: Vec<Part> = parts.try_collect().await?;
-    parts.push(cluster_part(&sides, &selection).await?);
+    parts.push(cluster_part(sides, &selection).await?);
     let transfers = merge(parts, &selection)?;
     let progress = ByteProgress::new("copying", transfers.iter().map(|transfer| transfer.item.bytes).sum());
-    let done = execute(transfers, sides.at_once, &session.cancel, |bytes| progress.advance(bytes)).await;
+    let confirm = async || lease.confirm().await;
+    let done = execute(transfers, sides.at_once, cancel, confirm, |bytes| progress.advance(bytes)).await;
     progress.finish();
     done?;
     tracing::info!("Success copy.");

@@ -13,8 +13,9 @@ use settings::{Kind, Request, Settings};
 use tokio_util::sync::CancellationToken;
 
 use crate::backups::{self, Wanted};
-use crate::copy::{Comparison, LogEnd, LogNeed, Transfer, compare, execute, gather, objects_of, plan};
+use crate::copy::{Comparison, LogEnd, LogNeed, Transfer, compare, execute, gather, objects_of, plan, under_leases};
 use crate::error::{Error, Result};
+use crate::lease::{self, Lease};
 use crate::repository::Repository;
 use crate::wal;
 use crate::work::copies_at_once;
@@ -53,10 +54,26 @@ pub(super) async fn copy_here(
     cancel: &CancellationToken,
 ) -> Result<()> {
     let (from, to) = (storage_settings(&arguments.from, kind)?, storage_settings(&arguments.to, kind)?);
-    let (source, target) = (super::repository::open(&from, content)?, super::repository::open(&to, content)?);
+    let sides = (Repository::open(&from)?, Repository::open(&to)?);
+    let term = lease::term(&from)?;
+    under_leases(sides.0.store(), sides.1.store(), term, cancel, async |lease, cancel| {
+        let part = |whole: &Repository| content.map_or_else(|| whole.clone(), |content| whole.segment(content));
+        copy_between(&from, &part(&sides.0), &part(&sides.1), arguments, lease, cancel).await
+    })
+    .await
+}
+
+async fn copy_between(
+    from: &Settings,
+    source: &Repository,
+    target: &Repository,
+    arguments: &Copy,
+    lease: &Lease,
+    cancel: &CancellationToken,
+) -> Result<()> {
     let wanted = match &arguments.backup_name {
-        Some(name) => vec![backups::find(&source, &Wanted::parse(name)?).await?],
-        None => backups::list(&source).await?.into_iter().map(|backup| backup.name).collect(),
+        Some(name) => vec![backups::find(source, &Wanted::parse(name)?).await?],
+        None => backups::list(source).await?.into_iter().map(|backup| backup.name).collect(),
     };
     if wanted.is_empty() {
         return Err(Error::refused(
@@ -64,23 +81,24 @@ pub(super) async fn copy_here(
             "check the storage in the settings file of --from",
         ));
     }
-    let log = async |name: &BackupName| log_need(&source, name, wanted.contains(name), arguments.with_history).await;
-    let gathered = gather(&source, &wanted, log).await?;
+    let log = async |name: &BackupName| log_need(source, name, wanted.contains(name), arguments.with_history).await;
+    let gathered = gather(source, &wanted, log).await?;
     let prefix = format!("{}/", layout::WAL);
     let files: Vec<String> =
         gathered.objects.keys().filter_map(|key| key.strip_prefix(&prefix)).map(str::to_owned).collect();
-    let size = wal::segment_size(&from, &source, &files).await?;
+    let size = wal::segment_size(from, source, &files).await?;
     let planned = plan(&gathered, size);
     tell_plan(&planned.warnings, &planned.problems)?;
     let names: Vec<_> = gathered.backups.iter().map(|backup| backup.name.clone()).collect();
-    let held = objects_of(&target, &names).await?;
+    let held = objects_of(target, &names).await?;
     let compared = compare(planned.items, source.store(), target.store(), &held).await?;
     tell_comparison(&compared, names.len())?;
     let transfer = |item| Transfer { from: source.store().clone(), to: target.store().clone(), item };
     let total = compared.new.iter().map(|item| item.bytes).sum();
     let pace = Pace::new(total);
-    let at_once = copies_at_once(&from, &source, &target)?;
-    execute(compared.new.into_iter().map(transfer).collect(), at_once, cancel, |bytes| pace.advance(bytes)).await?;
+    let at_once = copies_at_once(from, source, target)?;
+    let transfers = compared.new.into_iter().map(transfer).collect();
+    execute(transfers, at_once, cancel, async || lease.confirm().await, |bytes| pace.advance(bytes)).await?;
     tracing::info!("Success copy.");
     Ok(())
 }

@@ -2,9 +2,11 @@
 
 use std::io::{Write, stdout};
 use std::path::Path;
+use std::time::Duration;
 
 use clap::{ArgAction, Args, Subcommand};
 use formats::ContentId;
+use formats::lease::LeaseKind;
 use settings::Settings;
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +15,7 @@ use super::form::{Form, printed};
 use super::wal::{WalShow, WalVerify, wal_show, wal_verify};
 use crate::backups::{self, Wanted};
 use crate::error::{Error, Result};
+use crate::lease::{self, Lease, LeaseRequest};
 use crate::listing;
 use crate::mark;
 use crate::repository::Repository;
@@ -74,7 +77,17 @@ pub async fn run_repository_command(
     let repository = open(settings, content)?;
     match command {
         RepositoryCommand::BackupList(arguments) => backup_list(&repository, arguments).await,
-        RepositoryCommand::BackupMark(arguments) => backup_mark(&repository, arguments).await,
+        RepositoryCommand::BackupMark(arguments) => {
+            // Of the whole storage: deletions are kept away, as they go by the marks.
+            let root = Repository::open(settings)?;
+            let what = format!("marking backup {}", arguments.backup_name);
+            let request =
+                LeaseRequest { kind: LeaseKind::Read, what, term: lease::term(settings)?, linger: Duration::ZERO };
+            let lease = Lease::acquire(root.store(), request).await?;
+            let done = backup_mark(&repository, arguments).await;
+            lease.release().await;
+            done
+        }
         RepositoryCommand::WalShow(arguments) => wal_show(settings, &repository, arguments).await,
         RepositoryCommand::WalVerify(arguments) => wal_verify(settings, &repository, arguments).await,
         RepositoryCommand::Copy(_) => Ok(()),

@@ -15,18 +15,23 @@ pub struct Transfer {
     pub item: Item,
 }
 
-/// Copies all of `transfers`, a stage beginning when the one before has ended. `advance` is told of every byte. After the first
-/// failure nothing more is begun; what was copied stays, for the next run to find.
+/// Copies all of `transfers`, a stage beginning when the one before has ended. `confirm` is asked before each stage of what
+/// others go by; `advance` is told of every byte. After the first failure nothing more is begun; what was copied stays, for the
+/// next run to find.
 pub async fn execute(
     mut transfers: Vec<Transfer>,
     at_once: usize,
     cancel: &CancellationToken,
+    confirm: impl AsyncFn() -> Result<()>,
     advance: impl Fn(u64),
 ) -> Result<()> {
     let order = |transfer: &Transfer| (transfer.item.stage, std::cmp::Reverse(transfer.item.bytes));
     transfers.sort_by_key(order);
     let is_same_stage = |a: &Transfer, b: &Transfer| a.item.stage == b.item.stage;
     for stage in transfers.chunk_by(is_same_stage) {
+        if stage.iter().any(|transfer| transfer.item.stage > Stage::Metadata) {
+            confirm().await?;
+        }
         let copies = stage.iter().map(|transfer| copy_object(transfer, cancel, &advance));
         stream::iter(copies).buffer_unordered(at_once.max(1)).try_collect::<Vec<()>>().await?;
     }
@@ -101,6 +106,10 @@ mod tests {
         from
     }
 
+    async fn fine() -> Result<()> {
+        Ok(())
+    }
+
     async fn keys(store: &Store) -> Vec<String> {
         store.list("").await.unwrap().into_iter().map(|object| object.key).collect()
     }
@@ -110,7 +119,7 @@ mod tests {
         let (from, to) = (source().await, Store::memory());
         let bytes = Cell::new(0);
         let advance = |more| bytes.set(bytes.get() + more);
-        execute(transfers(&from, &to), 8, &CancellationToken::new(), advance).await.unwrap();
+        execute(transfers(&from, &to), 8, &CancellationToken::new(), fine, advance).await.unwrap();
         assert_eq!((keys(&to).await, bytes.get()), (keys(&from).await, 15));
     }
 
@@ -121,13 +130,21 @@ mod tests {
         for (number, key) in order.iter().enumerate() {
             let (from, target) = (source().await, Store::memory());
             let to = target.clone().failing(FaultPlan::nth(1).of(Operation::Finish).on_key(key));
-            execute(transfers(&from, &to), 1, &CancellationToken::new(), |_| {}).await.unwrap_err();
+            execute(transfers(&from, &to), 1, &CancellationToken::new(), fine, |_| {}).await.unwrap_err();
             let mut arrived = keys(&target).await;
             arrived.sort_by_key(|key| order.iter().position(|known| known == key));
             assert_eq!(arrived, order[..number], "{key}");
-            execute(transfers(&from, &target), 1, &CancellationToken::new(), |_| {}).await.unwrap();
+            execute(transfers(&from, &target), 1, &CancellationToken::new(), fine, |_| {}).await.unwrap();
             assert_eq!(keys(&target).await.len(), 5);
         }
+    }
+
+    #[tokio::test]
+    async fn without_its_lease_no_sentinel_is_stored() {
+        let (from, to) = (source().await, Store::memory());
+        let lost = async || Err(Error::Cancelled);
+        execute(transfers(&from, &to), 8, &CancellationToken::new(), lost, |_| {}).await.unwrap_err();
+        assert_eq!(keys(&to).await, ["metadata", "part_1", "part_2"]);
     }
 
     #[tokio::test]
@@ -135,9 +152,9 @@ mod tests {
         let (from, to) = (source().await, Store::memory());
         let cancel = CancellationToken::new();
         cancel.cancel();
-        assert!(matches!(execute(transfers(&from, &to), 8, &cancel, |_| {}).await, Err(Error::Cancelled)));
+        assert!(matches!(execute(transfers(&from, &to), 8, &cancel, fine, |_| {}).await, Err(Error::Cancelled)));
         from.put("part_1", Bytes::from_static(b"abcd")).await.unwrap();
-        let error = execute(transfers(&from, &to), 8, &CancellationToken::new(), |_| {}).await.unwrap_err();
+        let error = execute(transfers(&from, &to), 8, &CancellationToken::new(), fine, |_| {}).await.unwrap_err();
         assert!(error.to_string().contains("part_1"), "{error}");
         assert!(!keys(&to).await.contains(&"sentinel".to_owned()));
     }

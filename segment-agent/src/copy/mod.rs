@@ -9,11 +9,13 @@
 mod compare;
 mod execute;
 mod gather;
+mod leases;
 mod plan;
 mod wal;
 
 pub use compare::{Comparison, compare};
 pub use execute::{Transfer, execute};
 pub use gather::{Objects, Source, SourceBackup, gather, objects_of};
+pub use leases::under_leases;
 pub use plan::{Item, Plan, Stage, plan};
 pub use wal::{LogEnd, LogNeed};
