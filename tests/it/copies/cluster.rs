@@ -22,7 +22,7 @@ fn st_021_a_copy_recovers_to_its_restore_points() {
     stand.cluster.servers.iter().for_each(rig::Server::archive_wal);
 
     let from = stand.product.config.to_str().unwrap().to_owned();
-    let mut config = |name: &str| {
+    let config = |name: &str| {
         let root = stand.scratch.dir(name);
         let path =
             stand.scratch.write(format!("{name}.json"), serde_json::json!({"WALG_FILE_PREFIX": root}).to_string());
