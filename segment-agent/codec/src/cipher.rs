@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
-use crate::Error;
+use crate::{Error, secretstream};
 
 /// Bytes in a secretstream key.
 pub(crate) const KEY_BYTES: usize = 32;
@@ -23,6 +23,16 @@ pub enum Cipher {
     None,
     /// libsodium secretstream (XChaCha20-Poly1305) in chunks of 8192 bytes.
     Libsodium(SecretKey),
+}
+
+impl Cipher {
+    /// Length of an object that holds so many uncompressed bytes.
+    pub fn stored_bytes(&self, plain_bytes: u64) -> u64 {
+        match self {
+            Cipher::None => plain_bytes,
+            Cipher::Libsodium(_) => secretstream::sealed_bytes(plain_bytes),
+        }
+    }
 }
 
 /// A 32-byte key. Clones share one copy in memory.
@@ -103,7 +113,22 @@ impl fmt::Display for SecretKey {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
+
+    #[test]
+    fn the_length_of_an_object_is_known_before() {
+        let key = SecretKey::from_setting("0123456789012345678901234", "none").unwrap();
+        for cipher in [Cipher::None, Cipher::Libsodium(key)] {
+            for plain in [0, 1, 8191, 8192, 8193, 16384, 200_000] {
+                let mut encoder = crate::Encoder::new(crate::Compression::None, &cipher, Vec::new()).unwrap();
+                encoder.write_all(&vec![7; plain]).unwrap();
+                let stored = encoder.finish().unwrap();
+                assert_eq!(cipher.stored_bytes(plain as u64), stored.len() as u64, "{plain} bytes, {cipher:?}");
+            }
+        }
+    }
 
     #[test]
     fn none_cuts_or_pads() {

@@ -17,6 +17,12 @@ const SEALED_BYTES: usize = CHUNK_BYTES + ABYTES;
 /// Chunks that are read or written at once.
 const BATCH_CHUNKS: usize = 16;
 
+/// Length of the stream of so many plain bytes.
+pub(crate) fn sealed_bytes(plain_bytes: u64) -> u64 {
+    let chunks = plain_bytes / CHUNK_BYTES as u64 + 1;
+    plain_bytes.saturating_add(chunks.saturating_mul(ABYTES as u64)).saturating_add(HEADERBYTES as u64)
+}
+
 fn stream_key(key: &SecretKey) -> Result<Key, Error> {
     sodiumoxide::init().map_err(|()| Error::setup("libsodium", "its random generator is not available"))?;
     Key::from_slice(key.bytes()).ok_or_else(|| Error::setup("libsodium", "unexpected key size"))

@@ -57,6 +57,13 @@ impl Version {
     }
 }
 
+/// Brand and release; nothing for a plain PostgreSQL server.
+pub async fn version_if_any(server: &Server) -> Result<Option<Version>, Error> {
+    let what = "asking for the Greenplum release";
+    let text = server.value(what, "SELECT pg_catalog.version()").await?;
+    Ok(text.as_deref().and_then(Version::parse))
+}
+
 /// The cluster's brand and release; an error if the server is neither Greenplum nor Cloudberry.
 pub async fn version(server: &Server) -> Result<Version, Error> {
     let what = "asking for the Greenplum release";

@@ -4,6 +4,7 @@
 //! between versions is in [`Capabilities`] and nowhere else. Every error names what was asked and of which server, and
 //! never a password.
 
+mod append_optimized;
 mod backup;
 mod capabilities;
 mod catalog;
@@ -12,18 +13,22 @@ mod error;
 pub mod greenplum;
 mod options;
 mod passfile;
+mod pax;
 mod quote;
 mod server;
 mod service;
 mod tls;
+mod vanishing;
 mod verify;
 mod wal;
 
+pub use append_optimized::{AoKind, AoSegmentFile};
 pub use backup::{StartedBackup, StoppedBackup};
 pub use capabilities::{BackupFunctions, Capabilities, WalFunctions};
 pub use catalog::{ArchiveFailure, Archiving, Database, Relation};
 pub use error::{Error, ErrorKind};
 pub use options::{ConnectOptions, Host, TargetSession, UtilityMode};
+pub use pax::{PaxPart, PaxTableFile};
 pub use quote::{quote_identifier, quote_literal};
 pub use server::{Row, Server};
 pub use tls::SslMode;

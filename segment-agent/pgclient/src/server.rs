@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::error::Severity;
 
@@ -62,6 +63,28 @@ impl Server {
             }
         }
         Ok(rows)
+    }
+
+    /// Runs the query `sql` and hands each of its rows to `take` as it comes, so that many of them need little memory.
+    pub async fn each_row(
+        &self,
+        what: &str,
+        sql: &str,
+        take: &mut impl FnMut(Row) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let answer = self.client.simple_query_raw(sql).await.map_err(|error| self.failure(what, &error))?;
+        let mut answer = std::pin::pin!(answer);
+        // After an error the rest of the answer must still be read, or the next one would begin with it.
+        let mut taken = Ok(());
+        while let Some(message) = answer.next().await {
+            if let SimpleQueryMessage::Row(row) = message.map_err(|error| self.failure(what, &error))?
+                && taken.is_ok()
+            {
+                let text = |column| row.try_get(column).ok().flatten().map(str::to_owned);
+                taken = take((0..row.len()).map(text).collect());
+            }
+        }
+        taken
     }
 
     /// Limit for later statements of the session; none removes it.
