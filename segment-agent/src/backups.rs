@@ -95,6 +95,11 @@ pub fn sort_by_start(backups: &mut [BackupDetail]) {
     }
 }
 
+/// The one whose sentinel was stored last, if there is any.
+pub async fn newest(repository: &Repository) -> Result<Option<BackupName>> {
+    Ok(all(repository).await?.pop())
+}
+
 /// Names of all backups, in the order in which their sentinels were stored.
 async fn all(repository: &Repository) -> Result<Vec<BackupName>> {
     Ok(list(repository).await?.into_iter().map(|backup| backup.name).collect())

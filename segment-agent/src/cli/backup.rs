@@ -41,6 +41,7 @@ pub async fn push_here(
         wait_for_archive: true,
         stop_timeout: stop_timeout(settings)?,
         with_names: !settings.bool("WALG_DISABLE_PARTIAL_RESTORE")?,
+        shared: None,
     };
     let pool = push_pool(settings, &repository)?;
     let what = format!("a backup of {}", request.data_dir.display());

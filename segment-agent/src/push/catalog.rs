@@ -46,7 +46,7 @@ impl Catalog {
         Ok(Self { files: Spool::new(), parts: Vec::new(), manifest, objects: Vec::new(), file_count: 0 })
     }
 
-    /// Regular files recorded so far.
+    /// Regular files recorded so far, shared ones included.
     pub fn file_count(&self) -> u64 {
         self.file_count
     }
@@ -72,6 +72,12 @@ impl Catalog {
         let description = FileDescription { is_skipped: true, ..FileDescription::whole(local_time(modified_nanos)) };
         append_line(&mut self.files, &file_entry_json(name, &description));
         self.file_count += 1;
+    }
+
+    /// Records a file that is stored as an object of its own, or that an earlier backup stored.
+    pub fn add_shared(&mut self, name: &str, description: &FileDescription) {
+        self.file_count += 1;
+        append_line(&mut self.files, &file_entry_json(name, description));
     }
 
     /// Records a finished archive in the manifest alone.
@@ -132,7 +138,7 @@ fn append_line(spool: &mut Spool, json: &str) {
 }
 
 /// WAL-G notes modification times in the zone of the host.
-fn local_time(nanos: i64) -> Timestamp {
+pub fn local_time(nanos: i64) -> Timestamp {
     let utc = Timestamp::from_unix_nanos(nanos);
     Timestamp(Local.from_utc_datetime(&utc.0.naive_utc()).fixed_offset())
 }

@@ -5,9 +5,7 @@ use std::io::BufWriter;
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
-use formats::ao::AoFilesMetadata;
 use formats::files::DatabasesByNames;
-use formats::pax::PaxFilesMetadata;
 use formats::segment::{ExtendedMetadata, SegmentSentinel};
 use formats::wire::PushedSegment;
 use formats::{DATE_FORMAT, layout};
@@ -36,8 +34,9 @@ pub async fn store(
     let mut catalog = take_catalog(packing)?;
     let (ao_key, pax_key) =
         (layout::ao_files_metadata_key(&begun.backup), layout::pax_files_metadata_key(&begun.backup));
-    catalog.add_object(&ao_key, repository.put_json(&ao_key, &AoFilesMetadata::default()).await?);
-    catalog.add_object(&pax_key, repository.put_json(&pax_key, &PaxFilesMetadata::default()).await?);
+    let (ao_files, pax_files) = packing.shared.take_documents();
+    catalog.add_object(&ao_key, repository.put_json(&ao_key, &ao_files).await?);
+    catalog.add_object(&pax_key, repository.put_json(&pax_key, &pax_files).await?);
     let manifest = store_files_metadata(packing.clone(), catalog, names).await?;
     repository.store().put(&layout::manifest_key(&begun.backup), Bytes::from(manifest)).await?;
     if packing.cancel.is_cancelled() {

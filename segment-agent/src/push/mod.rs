@@ -1,7 +1,7 @@
 //! Backup of one data directory: full, or a delta of an earlier backup.
 //!
-//! Order of what is stored: archive parts, `pg_control`, (the server leaves backup mode,) `backup_label`, metadata.json,
-//! files_metadata.json, ao_files_metadata.json, pax_files_metadata.json, the manifest, and the sentinel last. A crash at any
+//! Order of what is stored: archive parts and shared files, `pg_control`, (the server leaves backup mode,) `backup_label`,
+//! metadata.json, files_metadata.json, ao_files_metadata.json, pax_files_metadata.json, the manifest, and the sentinel last. A crash at any
 //! point leaves no backup, or the whole one. What an unfinished push stored is removed when it fails.
 
 mod base;
@@ -14,6 +14,7 @@ mod part;
 mod queue;
 mod route;
 mod scan;
+mod shared;
 mod walk;
 
 use std::path::PathBuf;
@@ -34,12 +35,15 @@ use self::catalog::Catalog;
 use self::part::{Packing, Part};
 use self::queue::Queue;
 use self::route::{Route, Routes};
+use self::shared::{Found, Made, Shared};
 use crate::bridge::{Driver, joined, on_worker};
 use crate::data_dir;
 use crate::error::{Error, Result, keep_first};
 use crate::monitor::Monitor;
 use crate::pool::Pool;
 use crate::repository::Repository;
+
+pub use self::shared::SharedLimits;
 
 /// How often the session that holds the backup open is tried.
 const ALIVE_CHECK: Duration = Duration::from_secs(10);
@@ -65,6 +69,8 @@ pub struct PushRequest {
     pub stop_timeout: Option<Duration>,
     /// Collect names of tables, which partial restores need.
     pub with_names: bool,
+    /// Which files of append-optimized tables are stored once for many backups; none for single servers.
+    pub shared: Option<SharedLimits>,
 }
 
 /// What is known once the server is in backup mode.
@@ -113,12 +119,12 @@ pub async fn push(
             return Err(error);
         }
     };
-    let backup = begun.backup.clone();
-    match carry_out(repository, request, &server, &mut begun, pool, monitor, cancel).await {
+    let (backup, made) = (begun.backup.clone(), Made::default());
+    match carry_out(repository, request, &server, &mut begun, &made, pool, monitor, cancel).await {
         Ok(pushed) => Ok(pushed),
         Err(error) => {
             leave_backup_mode(&server, monitor).await;
-            discard(repository, &backup, monitor).await;
+            discard(repository, &backup, &made, monitor).await;
             Err(error)
         }
     }
@@ -204,12 +210,17 @@ async fn carry_out(
     request: &PushRequest,
     server: &Server,
     begun: &mut Begun,
+    made: &Made,
     pool: &Pool,
     monitor: &Monitor,
     cancel: &CancellationToken,
 ) -> Result<PushedSegment> {
+    let shared = tokio::select! {
+        shared = shared_files(repository, request, server, begun, made, monitor) => shared?,
+        () = cancel.cancelled() => return Err(Error::Cancelled),
+    };
     monitor.phase("copying");
-    let packing = Arc::new(survey(repository, request, begun, pool, monitor, cancel).await?);
+    let packing = Arc::new(survey(repository, request, begun, shared, pool, monitor, cancel).await?);
     pack(&packing, server).await?;
     store_control_file(packing.clone(), request.data_dir.clone()).await?;
     monitor.phase("ending the backup");
@@ -226,10 +237,28 @@ async fn carry_out(
     documents::store(&packing, request, begun, &ended, names).await
 }
 
+/// Finds the files of append-optimized tables and what earlier backups hold of them.
+async fn shared_files(
+    repository: &Repository,
+    request: &PushRequest,
+    server: &Server,
+    begun: &Begun,
+    made: &Made,
+    monitor: &Monitor,
+) -> Result<Shared> {
+    let (found, limits) = match request.shared {
+        Some(limits) => (Found::ask(&request.connect, server).await?, limits),
+        None => (Found::default(), SharedLimits::default()),
+    };
+    let parent = begun.base.as_ref().map(|base| &base.name);
+    Shared::prepare(repository, limits, found, begun.timeline, parent, made.clone(), monitor).await
+}
+
 async fn survey(
     repository: &Repository,
     request: &PushRequest,
     begun: &mut Begun,
+    shared: Shared,
     pool: &Pool,
     monitor: &Monitor,
     cancel: &CancellationToken,
@@ -249,6 +278,7 @@ async fn survey(
         catalog: Mutex::new(Catalog::new(&begun.backup, &repository.cipher)?),
         queue,
         routes,
+        shared,
         next_part: AtomicU32::new(1),
         uncompressed_bytes: AtomicU64::new(0),
         compressed_bytes: AtomicU64::new(0),
@@ -319,8 +349,15 @@ async fn leave_backup_mode(server: &Server, monitor: &Monitor) {
     }
 }
 
-async fn discard(repository: &Repository, backup: &BackupName, monitor: &Monitor) {
-    if let Err(error) = remove_folder(repository, backup).await {
+async fn discard(repository: &Repository, backup: &BackupName, made: &Made, monitor: &Monitor) {
+    let shared = std::mem::take(&mut *made.lock().unwrap_or_else(PoisonError::into_inner));
+    let removed = async {
+        // First of all: it may have been stored although that was reported as failed.
+        repository.store().delete(&[layout::sentinel_key(backup)]).await?;
+        repository.store().delete(&shared).await?;
+        remove_folder(repository, backup).await
+    };
+    if let Err(error) = removed.await {
         monitor.warn(format!("what the unfinished backup {backup} had stored could not be removed: {error}"));
     }
 }

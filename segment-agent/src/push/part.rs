@@ -1,4 +1,5 @@
-//! The workers of a push: each packs files into an archive part of its own and streams it into the storage.
+//! The workers of a push: each packs files into an archive part of its own and streams it into the storage, or stores a
+//! shared file.
 //!
 //! A file is read once; the same buffer is hashed, framed and compressed. In a delta, files of pages are first scanned for those
 //! that changed. A part is closed once its payload exceeds the
@@ -22,6 +23,7 @@ use super::owners::Owners;
 use super::queue::Queue;
 use super::route::{Route, Routes};
 use super::scan;
+use super::shared::{Shared, SharedFile};
 use super::walk::Entry;
 use crate::bridge::{Driver, ObjectDigest, ObjectWriter};
 use crate::error::{Error, Result, from_io};
@@ -47,6 +49,7 @@ pub struct Packing {
     pub threshold_bytes: u64,
     pub queue: Queue,
     pub routes: Routes,
+    pub shared: Shared,
     pub catalog: Mutex<Catalog>,
     pub next_part: AtomicU32,
     pub uncompressed_bytes: AtomicU64,
@@ -61,13 +64,20 @@ impl Packing {
         loop {
             let permit = self.pool.acquire(&self.cancel)?;
             buffer.resize(READ_BYTES, 0);
-            let Some((first, route)) = self.next()? else { return Ok(()) };
+            let Some((first, way)) = self.next(false)? else { return Ok(()) };
+            let route = match way {
+                Way::Pack(route) => route,
+                Way::Shared(file) => {
+                    self.shared.store(self, &first, &file, &mut buffer)?;
+                    continue;
+                }
+            };
             let number = self.next_part.fetch_add(1, Ordering::Relaxed);
             let mut part =
                 Part::create(self, &layout::part_file_name(number, self.repository.compression.extension()))?;
             part.add(first, &route, &mut buffer, &mut owners)?;
             while part.payload_bytes <= self.threshold_bytes {
-                let Some((entry, route)) = self.next()? else { break };
+                let Some((entry, Way::Pack(route))) = self.next(true)? else { break };
                 part.add(entry, &route, &mut buffer, &mut owners)?;
             }
             part.close()?;
@@ -75,17 +85,28 @@ impl Packing {
         }
     }
 
-    /// The next entry that goes into a part. What the base has is recorded on the way.
-    fn next(&self) -> Result<Option<(Entry, Route)>> {
-        while let Some(entry) = self.queue.next()? {
-            match self.routes.of(&entry) {
-                Route::Unchanged => {
-                    let mut catalog = self.catalog.lock().unwrap_or_else(PoisonError::into_inner);
-                    catalog.add_unchanged(&entry.name, entry.noted_nanos());
-                    drop(catalog);
-                    self.monitor.add_done(entry.metadata.len());
-                }
-                route => return Ok(Some((entry, route))),
+    /// The next entry to store, and how. What the base has is recorded on the way. With a part open shared files are set
+    /// aside, and nothing comes once there are many of them, so that the part is closed.
+    fn next(&self, part_is_open: bool) -> Result<Option<(Entry, Way<'_>)>> {
+        while !(part_is_open && self.queue.much_is_set_aside()) {
+            let next = if part_is_open { self.queue.next_to_pack()? } else { self.queue.next()? };
+            let Some(entry) = next else { return Ok(None) };
+            match self.shared.of(&entry) {
+                Some(_) if part_is_open => self.queue.set_aside(entry),
+                Some(file) => return Ok(Some((entry, Way::Shared(file)))),
+                None => match self.routes.of(&entry) {
+                    Route::Unchanged => {
+                        let mut catalog = self.catalog.lock().unwrap_or_else(PoisonError::into_inner);
+                        catalog.add_unchanged(&entry.name, entry.noted_nanos());
+                        drop(catalog);
+                        self.monitor.add_done(entry.metadata.len());
+                    }
+                    // What looks like pages is none.
+                    Route::Increment(_) if self.shared.is_append_optimized(&entry.name) => {
+                        return Ok(Some((entry, Way::Pack(Route::Whole))));
+                    }
+                    route => return Ok(Some((entry, Way::Pack(route)))),
+                },
             }
             if self.cancel.is_cancelled() {
                 return Err(Error::Cancelled);
@@ -93,6 +114,14 @@ impl Packing {
         }
         Ok(None)
     }
+}
+
+/// What becomes of an entry.
+enum Way<'a> {
+    /// Into a part.
+    Pack(Route),
+    /// An object of its own, or a reference to one.
+    Shared(SharedFile<'a>),
 }
 
 /// An archive part that is being written.

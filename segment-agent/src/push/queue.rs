@@ -5,7 +5,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use formats::TablespaceSpec;
 
@@ -25,7 +25,12 @@ pub struct Queue {
     pub tablespaces: TablespaceSpec,
 }
 
+/// So many files may be set aside before a worker turns to them.
+const SET_ASIDE_MAX: usize = 1000;
+
 struct State {
+    /// Files that become objects of their own, met by workers that had a part open.
+    set_aside: VecDeque<Entry>,
     large: VecDeque<Entry>,
     large_names: HashSet<String>,
     walk: Walk,
@@ -51,13 +56,34 @@ impl Queue {
         large.sort_by_key(|entry| std::cmp::Reverse(entry.metadata.len()));
         let large_names = large.iter().map(|entry| entry.name.clone()).collect();
         let tablespaces = walk.tablespaces().clone();
-        let state = State { large: large.into(), large_names, walk: Walk::new(data_dir) };
+        let state = State { set_aside: VecDeque::new(), large: large.into(), large_names, walk: Walk::new(data_dir) };
         Ok(Self { state: Mutex::new(state), total_bytes, catalog_bytes, tablespaces })
     }
 
-    /// The next entry to pack.
+    /// The next entry, for a worker that has no part open.
     pub fn next(&self) -> Result<Option<Entry>> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let set_aside = self.lock().set_aside.pop_front();
+        if set_aside.is_some() { Ok(set_aside) } else { self.next_to_pack() }
+    }
+
+    /// Keeps an entry for a worker that has no part open: an upload of its own beside that of a part would need twice the
+    /// memory. The worker that brings it must come back for it.
+    pub fn set_aside(&self, entry: Entry) {
+        self.lock().set_aside.push_back(entry);
+    }
+
+    /// Whether so much was set aside that it is time to close a part.
+    pub fn much_is_set_aside(&self) -> bool {
+        self.lock().set_aside.len() >= SET_ASIDE_MAX
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next entry that was not handed out yet.
+    pub fn next_to_pack(&self) -> Result<Option<Entry>> {
+        let mut state = self.lock();
         if let Some(entry) = state.large.pop_front() {
             return Ok(Some(entry));
         }

@@ -45,7 +45,7 @@ impl Entry {
 
     /// Last modification, nanoseconds since 1970.
     pub fn modified_nanos(&self) -> i64 {
-        self.metadata.mtime().saturating_mul(1_000_000_000).saturating_add(self.metadata.mtime_nsec())
+        modified_nanos(&self.metadata)
     }
 
     /// The time to note for the next delta, which passes over files whose time is equal. The clock of a file system stands still
@@ -56,6 +56,11 @@ impl Entry {
         let is_settled = modified < self.seen_nanos.saturating_sub(CLOCK_TICK_NANOS);
         if is_settled { modified } else { modified.saturating_sub(1) }
     }
+}
+
+/// Last modification, nanoseconds since 1970.
+pub fn modified_nanos(metadata: &Metadata) -> i64 {
+    metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec())
 }
 
 /// A directory that is being walked: its children that are still to come, last one first.

@@ -24,7 +24,9 @@ use crate::pool::Pool;
 use crate::push::{PushRequest, push};
 use crate::repository::Repository;
 
-pub use self::resources::{connect_options, copies_at_once, fetch_pool, part_bytes, push_pool, stop_timeout};
+pub use self::resources::{
+    connect_options, copies_at_once, fetch_pool, part_bytes, push_pool, shared_limits, stop_timeout,
+};
 
 /// What every segment of a job shares.
 struct Shared {
@@ -151,6 +153,7 @@ fn push_request(shared: &Shared, target: &SegmentTarget, connect: ConnectOptions
         wait_for_archive: false,
         stop_timeout: stop_timeout(&shared.settings)?,
         with_names: !shared.settings.bool("WALG_DISABLE_PARTIAL_RESTORE")?,
+        shared: Some(shared_limits(&shared.settings)?),
     })
 }
 

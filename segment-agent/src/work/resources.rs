@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use pgclient::ConnectOptions;
 use settings::Settings;
 
 use crate::environment::lookup;
 use crate::error::{Error, Result};
 use crate::pool::Pool;
+use crate::push::SharedLimits;
 use crate::repository::Repository;
 
 /// Memory that all segments of a host may use together, unless DAMSON_MEMORY_BUDGET says otherwise.
@@ -15,6 +17,12 @@ const DEFAULT_BUDGET: u64 = 64 << 20;
 
 /// WALG_TAR_SIZE_THRESHOLD, unless set.
 const DEFAULT_PART_BYTES: u64 = (1 << 30) - 1;
+
+/// WALG_GP_AOSEG_SIZE_THRESHOLD and WALG_GP_PAXFILE_SIZE_THRESHOLD, unless set.
+const DEFAULT_SHARED_BYTES: u64 = 1 << 20;
+
+/// WALG_GP_AOSEG_DEDUPLICATION_AGE_LIMIT and WALG_GP_PAXFILE_DEDUPLICATION_AGE_LIMIT, unless set.
+const DEFAULT_SHARED_AGE: Duration = Duration::from_secs(720 * 3600);
 
 /// Memory of a decoder: two blocks of the largest legal size.
 const DECODER_BYTES: u64 = 9 << 20;
@@ -88,6 +96,27 @@ pub fn part_bytes(settings: &Settings) -> Result<u64> {
             Error::refused(format!("WALG_TAR_SIZE_THRESHOLD is {bytes}"), "set it to a number of bytes above 0")
         }),
     }
+}
+
+/// Which files of append-optimized tables are stored once for many backups, and for how long.
+pub fn shared_limits(settings: &Settings) -> Result<SharedLimits> {
+    let bytes = |name: &str| match settings.int(name)? {
+        None => Ok(DEFAULT_SHARED_BYTES),
+        Some(bytes) => u64::try_from(bytes)
+            .map_err(|_| Error::refused(format!("{name} is {bytes}"), "set it to a number of bytes from 0 on")),
+    };
+    let age = |name: &str| {
+        let age = settings.duration(name)?.unwrap_or(DEFAULT_SHARED_AGE);
+        // What no calendar holds never ends.
+        Ok::<_, Error>(TimeDelta::from_std(age).unwrap_or(TimeDelta::MAX))
+    };
+    Ok(SharedLimits {
+        ao_bytes: bytes("WALG_GP_AOSEG_SIZE_THRESHOLD")?,
+        ao_age: age("WALG_GP_AOSEG_DEDUPLICATION_AGE_LIMIT")?,
+        pax_bytes: bytes("WALG_GP_PAXFILE_SIZE_THRESHOLD")?,
+        pax_age: age("WALG_GP_PAXFILE_DEDUPLICATION_AGE_LIMIT")?,
+        trust_file_times: settings.bool("DAMSON_AO_TRUST_FILE_TIMES")?,
+    })
 }
 
 fn budget(settings: &Settings) -> Result<u64> {

@@ -96,6 +96,7 @@ impl Source {
             delta_count: None,
             part_bytes: 2 << 20,
             with_names: true,
+            shared: None,
             stop_timeout: None,
             wait_for_archive: false,
         };

@@ -4,6 +4,7 @@
 //! - [`Scratch`]: one directory per test; kept, and its path printed, when the test fails.
 //! - [`Hosts`]: loopback addresses with a real OpenSSH server each, and the client's keys, known_hosts and ssh_config.
 //! - [`Cluster`]: a stand-in Greenplum of real PostgreSQL servers spread over the hosts.
+//! - [`AoTable`], [`PaxTable`]: imitations of append-optimized and PAX tables.
 //! - [`S3`]: an S3 server over a directory.
 //! - [`Product`]: the built binaries, their settings file, and commands run with a limit of time.
 //! - [`Stand`]: all of these together, as most tests want them; [`Restore`]: where it is restored to.
@@ -14,6 +15,7 @@
 //! Whatever it starts it ends by its own process id when the value is dropped. Declare a [`Scratch`] before what lives
 //! in it: values are dropped in reverse order, and the directory must go last.
 
+mod append_optimized;
 mod cluster;
 pub mod golden;
 mod hosts;
@@ -32,6 +34,7 @@ pub mod tree;
 mod user;
 mod workplace;
 
+pub use append_optimized::{AoKind, AoTable, PaxTable};
 pub use cluster::{Cluster, ClusterSpec, Place, restore_config};
 pub use hosts::{Host, Hosts};
 pub use ports::free_port;

@@ -34,7 +34,7 @@ impl Flavor {
             return Vec::new();
         }
         let version = self.version();
-        vec![
+        let mut statements = vec![
             "create extension dblink".to_string(),
             format!(
                 "create or replace function pg_catalog.version() returns text language sql stable as \
@@ -46,8 +46,56 @@ impl Flavor {
                 .to_string(),
             "grant select on pg_catalog.gp_segment_configuration to public".to_string(),
             restore_point_function(),
-        ]
+        ];
+        statements.extend(append_optimized());
+        if self == Flavor::Cloudberry2 {
+            statements.extend(pax());
+        }
+        statements
     }
+}
+
+/// The catalog of append-optimized tables. Their storage is not there: [`crate::AoTable`] writes files and rows.
+fn append_optimized() -> Vec<String> {
+    let answers = [
+        (
+            "__gp_aoseg",
+            "segment_id int, segno int, eof bigint, tupcount bigint, modcount bigint",
+            "-1, segno, eof, 0::bigint, modcount",
+        ),
+        (
+            "__gp_aocsseg",
+            "segment_id int, segno int, column_num smallint, physical_segno int, eof bigint, modcount bigint",
+            "-1, segno % 128, (segno / 128)::smallint, segno, eof, modcount",
+        ),
+    ];
+    let functions = answers.map(|(name, columns, values)| {
+        format!(
+            "create function gp_toolkit.{name}(regclass) returns table({columns}) language plpgsql as $$ \
+             declare segments regclass; begin \
+             select segrelid into strict segments from pg_catalog.pg_appendonly where relid = $1; \
+             return query execute 'select {values} from ' || segments; end $$"
+        )
+    });
+    let fixed = [
+        "create access method ao_row type table handler heap_tableam_handler",
+        "create access method ao_column type table handler heap_tableam_handler",
+        "create schema pg_aoseg",
+        "create schema gp_toolkit",
+        "create table pg_catalog.pg_appendonly(relid oid, columnstore bool, segrelid oid, blkdirrelid oid, visimaprelid oid)",
+        "grant select on pg_catalog.pg_appendonly to public",
+    ];
+    fixed.map(str::to_string).into_iter().chain(functions).collect()
+}
+
+/// The catalog of PAX tables; [`crate::PaxTable`] writes files and rows.
+fn pax() -> Vec<String> {
+    let fixed = [
+        "create access method pax type table handler heap_tableam_handler",
+        "create schema pg_ext_aux",
+        "create table pg_ext_aux.pg_pax_tables(relid oid, auxrelid oid)",
+    ];
+    fixed.map(str::to_string).to_vec()
 }
 
 /// Creates the point on every primary through dblink and on the coordinator itself; rows read `(content,LSN)`.

@@ -13,4 +13,5 @@ pub const ROWS: &[Setting] = &[
     both("DAMSON_MEMORY_BUDGET", "size", "64MiB", "memory for the buffers of all workers of one agent process; says how many workers run"),
     both("DAMSON_ARCHIVE_TIMEOUT", "duration", "10m", "how long a push waits until the WAL up to its restore point is in the archive"),
     both("DAMSON_CONNECT_TIMEOUT", "duration", "10s", "limit for connecting to a server or a host"),
+    both("DAMSON_AO_TRUST_FILE_TIMES", "bool", "false", "an append-optimized file whose size, time of modification, inode and timeline are those of a backup that hashed it is reused without being read"),
 ];
