@@ -54,6 +54,11 @@ impl Repository {
         Self { store: self.root.at(&layout::segment_prefix(content)), ..self.clone() }
     }
 
+    /// The storage's root, where the parts of the segments stand.
+    pub fn root(&self) -> &Store {
+        &self.root
+    }
+
     pub fn store(&self) -> &Store {
         &self.store
     }

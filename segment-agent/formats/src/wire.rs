@@ -29,6 +29,8 @@ pub enum Request {
     Attach { job: JobId, from: u64 },
     /// The coordinator lives: renews the lease of the attached job.
     Heartbeat,
+    /// What runs on this host, and what ended there within the last day: [`Reply::Jobs`], and the connection ends.
+    Jobs,
     /// Stop the attached job: leave backup mode, remove unfinished uploads, then [`Outcome::Cancelled`].
     Cancel,
 }
@@ -43,6 +45,8 @@ pub enum Reply {
     Event(JournalEntry),
     /// The request cannot be served; the connection ends.
     Refused { error: ErrorReport },
+    /// The answer to [`Request::Jobs`], newest job first.
+    Jobs { jobs: Vec<JobReport> },
     /// The agent lives, though nothing happened since its last line.
     Alive,
 }
@@ -87,8 +91,25 @@ pub enum Work {
     LeaveBackupMode,
     /// Restore `sources[i]` into `segments[i].data_dir`.
     Unpack { sources: Vec<BackupName> },
+    /// Read everything that the backups `sources[i]` of `segments[i]` consist of, and say what is wrong with it.
+    Verify { sources: Vec<Vec<VerifySource>> },
     /// Write pg_hba.conf and the recovery settings of every segment.
     Prepare { recovery: RecoverySettings, pg_hba: String },
+}
+
+/// A segment's backup that is verified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifySource {
+    pub backup: BackupName,
+    /// Up to where its log is needed; absent: up to where the backup ends.
+    pub until: Option<LogEnd>,
+}
+
+/// A position of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogEnd {
+    pub timeline: TimelineId,
+    pub lsn: Lsn,
 }
 
 /// How the restored servers recover.
@@ -172,6 +193,40 @@ pub enum SegmentResult {
         kept_files: u64,
     },
     Prepared,
+    Verified(VerifiedSegment),
+}
+
+/// What was read of a segment's backups, and what is wrong with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifiedSegment {
+    /// In the order of the sources.
+    pub sources: Vec<VerifiedSource>,
+    pub findings: Vec<SegmentFinding>,
+    /// Findings beyond those listed.
+    pub more_findings: u64,
+    /// Of the log; absent where no control file could be read.
+    pub wal_segment_bytes: Option<u64>,
+}
+
+/// A verified backup with everything it depends on: its chain, shared files, log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifiedSource {
+    pub backup: BackupName,
+    pub objects: u64,
+    /// As stored.
+    pub bytes: u64,
+    /// Every backup of the chain has a manifest, so that no difference can have been missed.
+    pub has_manifests: bool,
+}
+
+/// Something that is wrong with an object of a segment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SegmentFinding {
+    /// Key in the segment's part of the storage.
+    pub object: String,
+    pub problem: String,
+    /// Backups of the segment that cannot be restored because of it, those that were not asked for included.
+    pub backups: Vec<BackupName>,
 }
 
 /// A finished segment backup: what the cluster sentinel needs to know of it.
@@ -188,6 +243,44 @@ pub struct PushedSegment {
     pub compressed_bytes: i64,
     pub data_catalog_bytes: i64,
     pub files: u64,
+}
+
+/// What became of a job, as its files tell it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobReport {
+    pub job: JobId,
+    /// Name of its [`Work`] in messages: `push`, `switch_wal`.
+    pub work: String,
+    pub state: JobState,
+    /// Unix time of the host, milliseconds, of the first event; 0 before it.
+    pub started_millis: i64,
+    /// Of the last event.
+    pub last_millis: i64,
+    /// By content id.
+    pub segments: Vec<SegmentReport>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    Running,
+    Ended(Outcome),
+    /// Its process ended without a last event.
+    Died {
+        last_printed: Option<String>,
+    },
+}
+
+/// How far a job is with one segment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SegmentReport {
+    pub content: ContentId,
+    /// What it does, or did last; empty before the first phase.
+    pub phase: String,
+    pub done_bytes: u64,
+    pub total_bytes: u64,
+    pub is_done: bool,
+    pub error: Option<String>,
 }
 
 /// An error as it crosses the wire: what was done, to what, why it failed; `remedy` is what to do.

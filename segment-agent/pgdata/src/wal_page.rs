@@ -1,6 +1,6 @@
 //! The header of the first page of a WAL segment (access/xlog_internal.h, `XLogLongPageHeaderData`).
 
-use crate::{SegmentSize, SystemIdentifier};
+use crate::{Lsn, SegmentSize, SystemIdentifier, TimelineId};
 
 /// Bytes of a long page header.
 const LONG_HEADER_BYTES: usize = 40;
@@ -14,6 +14,10 @@ const MAGIC_HIGH_BYTES: std::ops::RangeInclusive<u16> = 0xD0..=0xD1;
 /// What a WAL segment says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WalSegmentHeader {
+    /// Timeline of the first page; in the file of a switch that is the one before.
+    pub timeline: TimelineId,
+    /// Where the file begins in the log.
+    pub address: Lsn,
     pub system_identifier: SystemIdentifier,
     pub segment_size: SegmentSize,
 }
@@ -25,7 +29,12 @@ impl WalSegmentHeader {
         let (magic, flags) = (number(&header[..2]), number(&header[2..4]));
         let is_long = MAGIC_HIGH_BYTES.contains(&((magic >> 8) as u16)) && flags as u16 & LONG_HEADER_FLAG != 0;
         let segment_size = SegmentSize::new(number(&header[32..36])).ok()?;
-        is_long.then_some(Self { system_identifier: SystemIdentifier(number(&header[24..32])), segment_size })
+        is_long.then_some(Self {
+            timeline: TimelineId(number(&header[4..8]) as u32),
+            address: Lsn(number(&header[8..16])),
+            system_identifier: SystemIdentifier(number(&header[24..32])),
+            segment_size,
+        })
     }
 }
 
@@ -40,6 +49,8 @@ mod tests {
 
     fn header() -> Vec<u8> {
         let mut bytes = vec![0x10, 0xD1, 0x02, 0x00];
+        bytes.extend(3_u32.to_le_bytes());
+        bytes.extend(0x1_0200_0000_u64.to_le_bytes());
         bytes.resize(24, 0);
         bytes.extend(7_710_534_079_969_413_511_u64.to_le_bytes());
         bytes.extend((16_u32 << 20).to_le_bytes());
@@ -50,6 +61,7 @@ mod tests {
     #[test]
     fn a_segment_tells_its_size_and_its_cluster() {
         let parsed = WalSegmentHeader::parse(&header()).unwrap();
+        assert_eq!((parsed.timeline, parsed.address), (TimelineId(3), Lsn(0x1_0200_0000)));
         assert_eq!(parsed.segment_size.bytes(), 16 << 20);
         assert_eq!(parsed.system_identifier.0, 7_710_534_079_969_413_511);
     }

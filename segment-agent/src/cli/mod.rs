@@ -8,6 +8,7 @@ mod parse;
 mod repository;
 mod seg;
 mod signals;
+mod verify;
 mod wal;
 
 use std::path::PathBuf;

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::copy::{Copy, copy_here};
 use super::form::{Form, printed};
+use super::verify::{BackupVerify, backup_verify};
 use super::wal::{WalShow, WalVerify, wal_show, wal_verify};
 use crate::backups::{self, Wanted};
 use crate::error::{Error, Result};
@@ -26,6 +27,8 @@ pub enum RepositoryCommand {
     BackupList(BackupList),
     /// Keep a backup from being deleted, or no longer
     BackupMark(BackupMark),
+    /// Read everything that a backup consists of, and say whether it can be restored
+    BackupVerify(BackupVerify),
     /// Show which log files are archived, timeline by timeline
     WalShow(WalShow),
     /// Check that the archived log is whole and of the server's timeline
@@ -87,6 +90,9 @@ pub async fn run_repository_command(
             let done = backup_mark(&repository, arguments).await;
             lease.release().await;
             done
+        }
+        RepositoryCommand::BackupVerify(arguments) => {
+            backup_verify(settings, &repository, content.is_some(), arguments, cancel).await
         }
         RepositoryCommand::WalShow(arguments) => wal_show(settings, &repository, arguments).await,
         RepositoryCommand::WalVerify(arguments) => wal_verify(settings, &repository, arguments).await,

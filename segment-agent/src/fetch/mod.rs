@@ -10,7 +10,7 @@ mod documents;
 mod extract;
 mod finished;
 mod plan;
-mod proofs;
+pub(crate) mod proofs;
 mod target;
 
 use std::path::PathBuf;

@@ -7,6 +7,7 @@ mod details;
 #[cfg(test)]
 mod golden_tests;
 pub mod json;
+mod proofs;
 pub mod table;
 
 #[cfg(test)]
@@ -18,6 +19,7 @@ use serde::Serialize;
 
 pub use backups::{Entry, backups, entries};
 pub use details::{BackupFields, backup_details, backup_fields};
+pub use proofs::proofs;
 use table::Table;
 
 /// The form of a list, from the flags `--pretty` and `--json`.

@@ -13,6 +13,7 @@ use super::follow::JournalFollower;
 use super::job_directory::{JobDirectory, JobOrder};
 use super::journal::unix_millis;
 use super::lines::{append_message, read_message, write_message};
+use super::report::reports;
 use super::state_directory::StateDirectory;
 use crate::error::{Error, Result};
 
@@ -37,6 +38,7 @@ where
     let mut input = BufReader::new(input);
     write_message(&mut output, &hello()).await?;
     let opened = match read_message(&mut input).await {
+        Ok(Some(Request::Jobs)) => return write_message(&mut output, &Reply::Jobs { jobs: reports(state) }).await,
         Ok(Some(request)) => open(request, state, start),
         Ok(None) => return Ok(()),
         Err(error) => Err(not_understood(&error)),
@@ -75,7 +77,7 @@ fn open(
             let silence = longest_silence(&job.order()?);
             Ok((job, from, silence))
         }
-        Request::Heartbeat | Request::Cancel => {
+        Request::Heartbeat | Request::Cancel | Request::Jobs => {
             Err(Error::refused("no job is attached to this connection", "begin with start or attach"))
         }
     }
@@ -127,7 +129,7 @@ async fn hear(input: &mut (impl AsyncBufRead + Unpin), job: &JobDirectory, objec
         let heard = match read_message(input).await {
             Ok(Some(Request::Heartbeat)) => job.renew_lease(),
             Ok(Some(Request::Cancel)) => job.request_cancel(),
-            Ok(Some(Request::Start { .. } | Request::Attach { .. })) => {
+            Ok(Some(Request::Start { .. } | Request::Attach { .. } | Request::Jobs)) => {
                 Err(Error::refused("a job is attached to this connection already", "use a connection for each job"))
             }
             Ok(None) => return,

@@ -48,6 +48,13 @@ impl StateDirectory {
         Ok(path.is_dir().then(|| JobDirectory::new(path)))
     }
 
+    /// All jobs whose directories are complete, in no order.
+    pub fn jobs_of_host(&self) -> Vec<JobDirectory> {
+        let Ok(entries) = std::fs::read_dir(self.jobs()) else { return Vec::new() };
+        let is_job = |path: &PathBuf| path.file_name().is_some_and(|name| !name.as_encoded_bytes().starts_with(b"."));
+        entries.flatten().map(|entry| entry.path()).filter(is_job).map(JobDirectory::new).collect()
+    }
+
     /// A new job with all its files but the journal, in one step: the directory appears complete or not at all. `None` if
     /// the job exists already.
     pub fn create(&self, order: &JobOrder) -> Result<Option<JobDirectory>> {

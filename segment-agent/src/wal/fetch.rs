@@ -14,7 +14,7 @@ use storage::ErrorKind;
 use tokio_util::sync::CancellationToken;
 
 use super::CHUNK_BYTES;
-use crate::bridge::{Driver, ObjectSource, read_full};
+use crate::bridge::{Driver, ObjectSource, on_worker, read_full};
 use crate::error::{Error, Result, from_io};
 use crate::repository::Repository;
 
@@ -24,14 +24,41 @@ pub fn fetch(repository: &Repository, driver: &Driver, name: &str, destination: 
         let error = std::io::ErrorKind::AlreadyExists.into();
         return Err(Error::file("creating", destination, error));
     }
+    match open(repository, driver, &CancellationToken::new(), name)? {
+        Some((key, codec, source)) => receive(repository, &key, codec, source, name, destination),
+        None => Err(not_archived(repository, name)),
+    }
+}
+
+/// Opens the object that holds archived file `name`, if there is one.
+pub fn open(
+    repository: &Repository,
+    driver: &Driver,
+    cancel: &CancellationToken,
+    name: &str,
+) -> Result<Option<(String, Codec, ObjectSource)>> {
     for codec in read_order(repository) {
         let key = layout::wal_key(name, codec.extension());
-        match ObjectSource::open(driver, &CancellationToken::new(), repository.store(), &key) {
+        match ObjectSource::open(driver, cancel, repository.store(), &key) {
             Err(Error::Storage(error)) if error.kind() == ErrorKind::NotFound => continue,
-            source => return receive(repository, &key, codec, source?, name, destination),
+            source => return Ok(Some((key, codec, source?))),
         }
     }
-    Err(not_archived(repository, name))
+    Ok(None)
+}
+
+/// Reads archived file `name` to its end, into nothing.
+pub async fn read_to_end(repository: &Repository, name: &str, cancel: &CancellationToken) -> Result<()> {
+    let driver = Driver::current(repository.store());
+    let (repository, name, cancel) = (repository.clone(), name.to_owned(), cancel.clone());
+    on_worker(move || {
+        let opened = open(&repository, &driver, &cancel, &name)?;
+        let (key, codec, source) = opened.ok_or_else(|| not_archived(&repository, &name))?;
+        let broken = |error: std::io::Error| from_io(error, |error| Error::damaged(&key, error));
+        let mut decoder = Decoder::new(codec, &repository.cipher, source).map_err(|error| broken(error.into()))?;
+        std::io::copy(&mut decoder, &mut std::io::sink()).map(drop).map_err(broken)
+    })
+    .await
 }
 
 /// The object that holds archived file `name`, if there is one.

@@ -13,7 +13,7 @@ pub mod verify;
 
 pub use archived::{Range, missing};
 pub use contents::{Contents, history, object_names, segment_size};
-pub use fetch::fetch;
+pub use fetch::{fetch, open, read_to_end};
 pub use push::{PushOptions, Pushed, push};
 
 /// Bytes handled at once: the encoder takes them without a copy, and they stay in the processor's cache from one step to the next.

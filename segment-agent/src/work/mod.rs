@@ -6,10 +6,11 @@
 mod check;
 mod prepare;
 mod resources;
+mod verify;
 
 use std::sync::Arc;
 
-use formats::wire::{Event, JobSpec, RecoverySettings, SegmentResult, SegmentTarget, Work};
+use formats::wire::{Event, JobSpec, RecoverySettings, SegmentResult, SegmentTarget, VerifySource, Work};
 use formats::{BackupId, BackupName};
 use futures::future::join_all;
 use pgclient::{ConnectOptions, Server};
@@ -44,13 +45,14 @@ enum Task {
     LeaveBackupMode,
     Unpack { backup: BackupName },
     Prepare { recovery: RecoverySettings, pg_hba: String },
+    Verify { sources: Vec<VerifySource> },
 }
 
 /// Does what `spec` asks for. Every segment ends with a `SegmentDone` or a `SegmentFailed`.
 pub async fn carry_out(spec: &JobSpec, settings: Settings, sink: Sink, cancel: &CancellationToken) -> Result<()> {
     let repository = Repository::open(&settings)?;
     let pool = match spec.work {
-        Work::Unpack { .. } => fetch_pool(&settings, &repository)?,
+        Work::Unpack { .. } | Work::Verify { .. } => fetch_pool(&settings, &repository)?,
         _ => push_pool(&settings, &repository)?,
     };
     let shared = Arc::new(Shared { settings, repository, pool, cancel: cancel.child_token() });
@@ -80,6 +82,7 @@ fn tasks(work: &Work, segments: usize) -> Result<Vec<Task>> {
             pairs.map(|(id, base)| Task::Push { id, base, permanent: *permanent }).collect()
         }
         Work::Unpack { sources } => sources.iter().map(|backup| Task::Unpack { backup: backup.clone() }).collect(),
+        Work::Verify { sources } => sources.iter().map(|sources| Task::Verify { sources: sources.clone() }).collect(),
         Work::Prepare { recovery, pg_hba } => {
             (0..segments).map(|_| Task::Prepare { recovery: recovery.clone(), pg_hba: pg_hba.clone() }).collect()
         }
@@ -133,6 +136,7 @@ async fn run_task(shared: &Shared, target: &SegmentTarget, task: Task, monitor: 
             prepare::prepare(&shared.settings, target, &recovery, &pg_hba)?;
             Ok(SegmentResult::Prepared)
         }
+        Task::Verify { sources } => verify::run(shared, target, &sources, monitor).await,
     }
 }
 
