@@ -7,7 +7,8 @@ use clap::{Parser, Subcommand};
 use segment_agent::cli::Seg;
 
 use crate::commands::{
-    backup_fetch, backup_list, backup_mark, backup_push, copy, create_restore_point, hosts, restore_point_list,
+    backup_fetch, backup_list, backup_mark, backup_push, backup_verify, check, copy, create_restore_point, hosts, metrics,
+    restore_point_list, status,
 };
 
 /// Backs up a Greenplum cluster to object storage and restores it, in WAL-G's storage format.
@@ -39,12 +40,20 @@ pub enum Command {
     BackupList(backup_list::BackupList),
     /// Keep a backup of the cluster from being deleted, or no longer
     BackupMark(backup_mark::BackupMarkCluster),
+    /// Read everything that a backup consists of, and say whether it can be restored
+    BackupVerify(backup_verify::BackupVerify),
     /// List the restore points, those of backups included, oldest first
     RestorePointList(restore_point_list::RestorePointList),
     /// Create a point that the cluster can be restored to
     CreateRestorePoint(create_restore_point::CreateRestorePoint),
     /// Copy backups to another storage, with all that is needed to restore them
     Copy(copy::CopyCluster),
+    /// Try out whether a backup would succeed, and whether the log of every server arrives in the archive
+    Check(check::Check),
+    /// Show what runs on the hosts of the cluster and how far it is, and what ended within the last day
+    Status(status::Status),
+    /// Tell the age, number, sizes and proofs of backups, and lag and holes of every segment's archive, as OpenMetrics text
+    Metrics(metrics::Metrics),
     /// Check the hosts of the cluster, or put the agent on them
     Hosts(hosts::Hosts),
     /// Commands of one segment: archive_command and restore_command, its backups and its archived log

@@ -3,6 +3,8 @@
 pub mod catalog;
 pub mod fanout;
 pub mod host;
+pub mod impact;
 pub mod listing;
+pub mod openmetrics;
 pub mod progress;
 pub mod recovery;

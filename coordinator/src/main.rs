@@ -57,6 +57,10 @@ async fn dispatch(session: &Session, command: Command) -> Result<()> {
         Command::RestorePointList(arguments) => commands::restore_point_list::run(session, &arguments).await,
         Command::CreateRestorePoint(arguments) => commands::create_restore_point::run(session, &arguments).await,
         Command::Copy(arguments) => commands::copy::run(session, &arguments).await,
+        Command::BackupVerify(arguments) => commands::backup_verify::run(session, arguments).await,
+        Command::Check(arguments) => commands::check::run(session, arguments).await,
+        Command::Status(arguments) => commands::status::run(session, arguments).await,
+        Command::Metrics(arguments) => commands::metrics::run(session, arguments).await,
         Command::Hosts(arguments) => commands::hosts::run(session, arguments).await,
         Command::Seg(_) => Ok(()),
     }

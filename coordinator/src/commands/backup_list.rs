@@ -5,7 +5,9 @@ use std::io::stdout;
 use clap::{ArgAction, Args};
 use coordinator::catalog::Backups;
 use coordinator::listing;
+use formats::Timestamp;
 use segment_agent::cli::Form;
+use segment_agent::proofs;
 
 use crate::error::{Error, Result};
 use crate::session::Session;
@@ -28,7 +30,9 @@ pub async fn run(session: &Session, arguments: &BackupList) -> Result<()> {
         return listing::backups(backups.entries(), layout, &mut stdout().lock()).map_err(cannot_print);
     }
     let details = backups.details().await;
-    listing::backup_details(&details.found, layout, &mut stdout().lock()).map_err(cannot_print)?;
+    let now = Timestamp::from(chrono::Utc::now());
+    let proofs = listing::Proofs { newest: proofs::newest(&repository).await?, now };
+    listing::backup_details(&details.found, &proofs, layout, &mut stdout().lock()).map_err(cannot_print)?;
     for error in &details.unreadable {
         tracing::error!("{error}");
     }

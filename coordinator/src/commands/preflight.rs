@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::session::Session;
 
 /// Clocks may differ by this much before a person is told.
-const TOLERATED_SKEW: Duration = Duration::from_secs(10);
+pub const TOLERATED_SKEW: Duration = Duration::from_secs(10);
 
 /// How long an interrupted preflight waits for the hosts.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);

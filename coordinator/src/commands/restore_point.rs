@@ -138,6 +138,11 @@ pub fn stretches(
     Ok(ranges)
 }
 
+/// How long the archive may take to receive the log.
+pub fn archive_timeout(session: &Session) -> Result<Duration> {
+    Ok(session.settings.duration("DAMSON_ARCHIVE_TIMEOUT")?.unwrap_or(DEFAULT_ARCHIVE_TIMEOUT))
+}
+
 /// Waits until every file of `stretches` is in the archive. What is still missing is named, in the log while waiting and in the
 /// error when the time is up.
 pub async fn prove_archived(
@@ -145,7 +150,7 @@ pub async fn prove_archived(
     repository: &Repository,
     stretches: &[(ContentId, Range)],
 ) -> Result<()> {
-    let limit = session.settings.duration("DAMSON_ARCHIVE_TIMEOUT")?.unwrap_or(DEFAULT_ARCHIVE_TIMEOUT);
+    let limit = archive_timeout(session)?;
     let begin = Instant::now();
     let (mut pause, mut said) = (FIRST_PAUSE, begin);
     let mut open: Vec<(ContentId, Vec<String>)> =

@@ -74,8 +74,8 @@ impl Link {
     fn replied(&self, reply: Result<Reply, Error>, agent: &mut Option<Agent>) -> Input {
         match reply {
             Ok(Reply::Event(entry)) => Input::Entry { host: self.index, entry },
-            // A second greeting says nothing new.
-            Ok(Reply::Alive | Reply::Hello { .. }) => Input::Alive(self.index),
+            // A second greeting says nothing new, and nobody asked for jobs.
+            Ok(Reply::Alive | Reply::Hello { .. } | Reply::Jobs { .. }) => Input::Alive(self.index),
             Ok(Reply::Refused { error }) => {
                 *agent = None;
                 Input::Refused { host: self.index, error }

@@ -302,6 +302,7 @@ impl World {
                     }
                     Request::Cancel => self.cancelled[host] = true,
                     Request::Attach { .. } | Request::Heartbeat => {}
+                    Request::Jobs => panic!("nobody asks for jobs"),
                 }
             }
             Action::Disconnect(host) => self.open[host] = false,

@@ -7,7 +7,7 @@ mod details;
 mod golden_tests;
 mod restore_points;
 
-pub use details::backup_details;
+pub use details::{Proofs, backup_details};
 pub use restore_points::restore_points;
 pub use segment_agent::listing::{Layout, backups};
 use segment_agent::listing::{table, write_list};
