@@ -6,6 +6,7 @@ mod cycle;
 mod damage;
 mod golden;
 mod points;
+mod proof;
 mod protocol;
 mod readme;
 mod resume;
