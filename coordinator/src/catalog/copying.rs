@@ -13,8 +13,8 @@ use super::{BackupDetail, Error};
 pub struct Selection {
     /// A base before its deltas, otherwise by finish time.
     pub backups: Vec<SelectedBackup>,
-    /// Names of restore points, those of the backups included.
-    pub points: BTreeSet<String>,
+    /// Names of restore points, those of the backups included, by finish time.
+    pub points: Vec<String>,
     /// Odd, but the copy is right.
     pub warnings: Vec<String>,
 }
@@ -62,8 +62,11 @@ pub fn select(
         let is_wanted = wanted.contains(&backup.name);
         selection.take(backup, points, is_wanted, with_history && is_wanted)?;
     }
-    selection.backups.sort_by_key(|backup| (backup.sentinel.increment_count, backup.sentinel.finish_time));
-    selection.backups.sort_by_key(|backup| backup.sentinel.finish_time);
+    selection.backups.sort_by_key(|backup| (backup.sentinel.finish_time, backup.sentinel.increment_count));
+    let chosen: BTreeSet<String> = selection.points.drain(..).collect();
+    let mut points: Vec<_> = points.iter().filter(|point| chosen.contains(&point.name)).collect();
+    points.sort_by_key(|point| point.finish_time);
+    selection.points = points.into_iter().map(|point| point.name.clone()).collect();
     Ok(selection)
 }
 
@@ -80,7 +83,7 @@ impl Selection {
         let own_name = sentinel.restore_point.as_deref().ok_or_else(unknown)?;
         let own = points.iter().find(|point| point.name == own_name);
         match own {
-            Some(_) => drop(self.points.insert(own_name.to_owned())),
+            Some(_) => self.points.push(own_name.to_owned()),
             None => {
                 self.warnings.push(format!("the restore point of backup {} has no document in the source", backup.name))
             }

@@ -49,7 +49,7 @@ pub async fn run(session: &Session, command: &BackupMarkCluster) -> Result<()> {
             let name = folder.find(backup_name)?;
             let changed = match impermanent {
                 true => unmark(&repository, folder, &name).await?,
-                false => mark_chain(&repository, folder, &name).await?,
+                false => make_permanent(&repository, &name).await?,
             };
             Ok((name, changed))
         })
@@ -62,6 +62,12 @@ pub async fn run(session: &Session, command: &BackupMarkCluster) -> Result<()> {
         tracing::info!("backup {backup} is {state} now");
     }
     Ok(())
+}
+
+/// Makes the backup `name` and all that it is based on permanent; the order of the backups stays. For a caller that holds a
+/// lease.
+pub async fn make_permanent(repository: &Repository, name: &BackupName) -> Result<Vec<BackupName>> {
+    mark_chain(repository, Folder::read(repository).await?, name).await
 }
 
 async fn mark_chain(repository: &Repository, folder: Folder, name: &BackupName) -> Result<Vec<BackupName>> {

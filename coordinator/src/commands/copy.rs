@@ -163,7 +163,8 @@ async fn log_need(
 async fn cluster_part(sides: &Sides, selection: &Selection) -> Result<Part> {
     let (source, target) = (sides.source.clone(), sides.target.clone());
     let (ours, held) = (documents(&source).await?, documents(&target).await?);
-    let points = selection.points.iter().map(|name| (layout::restore_point_key(name), Stage::RestorePoint));
+    let points = selection.points.iter().enumerate();
+    let points = points.map(|(rank, name)| (layout::restore_point_key(name), Stage::RestorePoint(rank)));
     let sentinels = selection.backups.iter().enumerate();
     let sentinels = sentinels.map(|(rank, backup)| (layout::sentinel_key(&backup.name), Stage::ClusterSentinel(rank)));
     let item = |(key, stage): (String, Stage)| Some(Item { bytes: *ours.get(&key)?, key, stage });

@@ -8,6 +8,7 @@ use formats::{BackupName, layout};
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::wal::LogNeed;
+use crate::backups;
 use crate::error::Result;
 use crate::mark;
 use crate::repository::Repository;
@@ -32,8 +33,8 @@ pub struct Source {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceBackup {
     pub name: BackupName,
-    /// How many backups it is based on.
-    pub depth: usize,
+    /// Place in the order in which the backups were stored, behind what it is based on.
+    pub rank: usize,
     /// Keys of the append-optimized and PAX files that it refers to.
     pub shared: BTreeSet<String>,
     pub log: Option<LogNeed>,
@@ -45,20 +46,34 @@ pub async fn gather(
     wanted: &[BackupName],
     mut log: impl AsyncFnMut(&BackupName) -> Result<Option<LogNeed>>,
 ) -> Result<Source> {
-    let mut depths = BTreeMap::new();
+    let mut chains = Vec::new();
     for name in wanted {
-        for (depth, backup) in mark::chain(repository, name).await?.into_iter().enumerate() {
-            depths.insert(backup, depth);
-        }
+        chains.push(mark::chain(repository, name).await?);
     }
+    let stored: Vec<_> = backups::list(repository).await?.into_iter().map(|backup| backup.name).collect();
     let mut backups = Vec::new();
-    for (name, depth) in depths {
+    for (name, rank) in ranks(&chains, &stored) {
         let shared = shared_keys(repository, &name).await?;
         let log = log(&name).await?;
-        backups.push(SourceBackup { name, depth, shared, log });
+        backups.push(SourceBackup { name, rank, shared, log });
     }
     let names: Vec<_> = backups.iter().map(|backup| backup.name.clone()).collect();
     Ok(Source { objects: objects_of(repository, &names).await?, backups })
+}
+
+/// The place of each backup of `chains`: that in `stored`, but behind the backup that it is based on.
+fn ranks(chains: &[Vec<BackupName>], stored: &[BackupName]) -> BTreeMap<BackupName, usize> {
+    let mut ranks = BTreeMap::new();
+    for chain in chains {
+        let mut lowest = 0;
+        for name in chain {
+            let place = stored.iter().position(|known| known == name).unwrap_or(stored.len());
+            let rank = ranks.entry(name.clone()).or_insert(place);
+            *rank = lowest.max(*rank);
+            lowest = *rank + 1;
+        }
+    }
+    ranks
 }
 
 /// The keys in the two documents about shared files. A server without Greenplum has neither.
@@ -87,4 +102,18 @@ pub async fn objects_of(repository: &Repository, backups: &[BackupName]) -> Resu
         .await?;
     objects.extend(listings.into_iter().flatten().map(|object| (object.key, object.size)));
     Ok(objects)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_of_the_source_stays_and_a_base_is_before_its_deltas() {
+        let names = |text: &str| text.split(' ').map(|name| name.parse::<BackupName>().unwrap()).collect::<Vec<_>>();
+        let chains = [names("a"), names("a b"), names("c"), names("a b d")];
+        let order = |stored: &str| ranks(&chains, &names(stored)).into_values().collect::<Vec<_>>();
+        assert_eq!(order("a b c d"), [0, 1, 2, 3]);
+        assert_eq!(order("d c b a"), [3, 4, 1, 5]);
+    }
 }

@@ -21,9 +21,10 @@ pub struct Item {
 pub enum Stage {
     Payload,
     Metadata,
-    /// By the number of backups that this one is based on.
+    /// By its place in the order of the backups, which stays that of the source: a base before its deltas, the latest last.
     Sentinel(usize),
-    RestorePoint,
+    /// By its place in the order of the restore points.
+    RestorePoint(usize),
     /// By its place in the order of the cluster's backups.
     ClusterSentinel(usize),
 }
@@ -56,7 +57,7 @@ pub fn plan(source: &Source, size: SegmentSize) -> Plan {
         }
         let sentinel = layout::sentinel_key(&backup.name);
         match source.objects.get(&sentinel) {
-            Some(bytes) => drop(items.insert(sentinel, (*bytes, Stage::Sentinel(backup.depth)))),
+            Some(bytes) => drop(items.insert(sentinel, (*bytes, Stage::Sentinel(backup.rank)))),
             None => plan.problems.push(missing(&backup.name, &sentinel)),
         }
     }
@@ -85,9 +86,9 @@ mod tests {
     const DELTA: &str = "base_000000010000000000000004_D_000000010000000000000002";
 
     fn source() -> Source {
-        let backup = |name: &str, depth, shared: &[&str]| SourceBackup {
+        let backup = |name: &str, rank, shared: &[&str]| SourceBackup {
             name: name.parse().unwrap(),
-            depth,
+            rank,
             shared: shared.iter().map(|key| format!("basebackups_005/aosegments/{key}")).collect::<BTreeSet<_>>(),
             log: None,
         };
@@ -136,7 +137,7 @@ mod tests {
 
     #[test]
     fn sentinels_come_after_what_they_speak_for() {
-        let order = [Stage::Payload, Stage::Metadata, Stage::Sentinel(0), Stage::Sentinel(1), Stage::RestorePoint];
-        assert!(order.is_sorted() && Stage::RestorePoint < Stage::ClusterSentinel(0));
+        let order = [Stage::Payload, Stage::Metadata, Stage::Sentinel(0), Stage::Sentinel(1), Stage::RestorePoint(0)];
+        assert!(order.is_sorted() && Stage::RestorePoint(9) < Stage::ClusterSentinel(0));
     }
 }
