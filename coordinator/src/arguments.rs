@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 use segment_agent::cli::Seg;
 
 use crate::commands::{
-    backup_fetch, backup_list, backup_mark, backup_push, backup_verify, check, copy, create_restore_point, hosts,
-    metrics, restore_point_list, status,
+    backup_fetch, backup_list, backup_mark, backup_push, backup_verify, check, check_ao_length, copy,
+    create_restore_point, hosts, metrics, restore_point_list, status,
 };
 
 /// Backs up a Greenplum cluster to object storage and restores it, in WAL-G's storage format.
@@ -46,6 +46,10 @@ pub enum Command {
     RestorePointList(restore_point_list::RestorePointList),
     /// Create a point that the cluster can be restored to
     CreateRestorePoint(create_restore_point::CreateRestorePoint),
+    /// Check that the files of append-optimized tables are as long as their catalogs say
+    CheckAoAocsLength(check_ao_length::CheckAoLength),
+    #[command(hide = true)]
+    CheckAoAocsLengthSegment(check_ao_length::CheckAoLengthSegment),
     /// Copy backups to another storage, with all that is needed to restore them
     Copy(copy::CopyCluster),
     /// Try out whether a backup would succeed, and whether the log of every server arrives in the archive

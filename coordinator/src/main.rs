@@ -56,6 +56,10 @@ async fn dispatch(session: &Session, command: Command) -> Result<()> {
         Command::BackupMark(arguments) => commands::backup_mark::run(session, &arguments).await,
         Command::RestorePointList(arguments) => commands::restore_point_list::run(session, &arguments).await,
         Command::CreateRestorePoint(arguments) => commands::create_restore_point::run(session, &arguments).await,
+        Command::CheckAoAocsLength(arguments) => commands::check_ao_length::run(session, &arguments).await,
+        Command::CheckAoAocsLengthSegment(arguments) => {
+            commands::check_ao_length::run_segment(session, &arguments).await
+        }
         Command::Copy(arguments) => commands::copy::run(session, &arguments).await,
         Command::BackupVerify(arguments) => commands::backup_verify::run(session, arguments).await,
         Command::Check(arguments) => commands::check::run(session, arguments).await,

@@ -3,6 +3,7 @@
 //! A PostgreSQL server is a segment without a cluster. This library knows nothing of other segments, hosts or SSH; a host's
 //! agent ([`serve`]) runs several segments side by side under one budget of memory and workers.
 
+pub mod ao_lengths;
 pub mod backups;
 pub mod bridge;
 pub mod cli;

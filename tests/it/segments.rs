@@ -1,5 +1,6 @@
 //! Commands about one segment's part of a storage, or about a single server's.
 
+mod ao_lengths;
 mod cluster_mark;
 mod golden;
 mod mark;

@@ -6,6 +6,7 @@ pub mod backup_mark;
 pub mod backup_push;
 pub mod backup_verify;
 pub mod check;
+pub mod check_ao_length;
 pub mod copy;
 pub mod create_restore_point;
 pub mod hosts;

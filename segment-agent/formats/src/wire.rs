@@ -95,6 +95,9 @@ pub enum Work {
     Verify { sources: Vec<Vec<VerifySource>> },
     /// Write pg_hba.conf and the recovery settings of every segment.
     Prepare { recovery: RecoverySettings, pg_hba: String },
+    /// Compare the lengths of append-optimized files with the catalogs of the running servers, or with `backups[i]` of
+    /// `segments[i]`.
+    CheckAoLength { backups: Option<Vec<BackupName>> },
 }
 
 /// A segment's backup that is verified.
@@ -194,6 +197,11 @@ pub enum SegmentResult {
     },
     Prepared,
     Verified(VerifiedSegment),
+    /// `problems`: one text for each file that is too short.
+    AoLengths {
+        files: u64,
+        problems: Vec<String>,
+    },
 }
 
 /// What was read of a segment's backups, and what is wrong with it.

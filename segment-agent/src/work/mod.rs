@@ -3,6 +3,7 @@
 //! The segments share one pool of workers, so the host's memory and CPU are bounded whatever their number. The first failure
 //! stops the others.
 
+mod ao_lengths;
 mod check;
 mod prepare;
 mod resources;
@@ -25,6 +26,7 @@ use crate::pool::Pool;
 use crate::push::{PushRequest, push};
 use crate::repository::Repository;
 
+pub use self::ao_lengths::check_lengths;
 pub use self::resources::{
     connect_options, copies_at_once, fetch_pool, part_bytes, push_pool, shared_limits, stop_timeout,
 };
@@ -46,6 +48,7 @@ enum Task {
     Unpack { backup: BackupName },
     Prepare { recovery: RecoverySettings, pg_hba: String },
     Verify { sources: Vec<VerifySource> },
+    CheckAoLength { backup: Option<BackupName> },
 }
 
 /// Does what `spec` asks for. Every segment ends with a `SegmentDone` or a `SegmentFailed`.
@@ -80,6 +83,10 @@ fn tasks(work: &Work, segments: usize) -> Result<Vec<Task>> {
         Work::Push { ids, bases, permanent } => {
             let pairs = ids.iter().cloned().zip(bases.iter().cloned());
             pairs.map(|(id, base)| Task::Push { id, base, permanent: *permanent }).collect()
+        }
+        Work::CheckAoLength { backups: None } => (0..segments).map(|_| Task::CheckAoLength { backup: None }).collect(),
+        Work::CheckAoLength { backups: Some(backups) } => {
+            backups.iter().map(|backup| Task::CheckAoLength { backup: Some(backup.clone()) }).collect()
         }
         Work::Unpack { sources } => sources.iter().map(|backup| Task::Unpack { backup: backup.clone() }).collect(),
         Work::Verify { sources } => sources.iter().map(|sources| Task::Verify { sources: sources.clone() }).collect(),
@@ -130,6 +137,10 @@ async fn run_task(shared: &Shared, target: &SegmentTarget, task: Task, monitor: 
                 server.leave_backup_mode().await?;
             }
             Ok(SegmentResult::LeftBackupMode)
+        }
+        Task::CheckAoLength { backup } => {
+            let repository = shared.repository.segment(target.content);
+            check_lengths(&repository, target, &connect()?, backup.as_ref()).await
         }
         Task::Unpack { backup } => run_fetch(shared, target, backup, monitor).await,
         Task::Prepare { recovery, pg_hba } => {
