@@ -7,8 +7,7 @@ use clap::{Parser, Subcommand};
 use segment_agent::cli::Seg;
 
 use crate::commands::{
-    backup_fetch, backup_list, backup_mark, backup_push, backup_verify, check, check_ao_length, copy,
-    create_restore_point, hosts, metrics, restore_point_list, status,
+    backup_fetch, backup_list, backup_mark, backup_push, backup_verify, check, check_ao_length, copy, create_restore_point, delete, hosts, metrics, restore_point_list, status,
 };
 
 /// Backs up a Greenplum cluster to object storage and restores it, in WAL-G's storage format.
@@ -58,6 +57,8 @@ pub enum Command {
     Status(status::Status),
     /// Tell the age, number, sizes and proofs of backups, and lag and holes of every segment's archive, as OpenMetrics text
     Metrics(metrics::Metrics),
+    /// Remove old backups, and the log that they needed; nothing is changed without --confirm
+    Delete(delete::Delete),
     /// Check the hosts of the cluster, or put the agent on them
     Hosts(hosts::Hosts),
     /// Commands of one segment: archive_command and restore_command, its backups and its archived log

@@ -8,3 +8,4 @@ pub mod listing;
 pub mod openmetrics;
 pub mod progress;
 pub mod recovery;
+pub mod retention;

@@ -65,6 +65,7 @@ async fn dispatch(session: &Session, command: Command) -> Result<()> {
         Command::Check(arguments) => commands::check::run(session, arguments).await,
         Command::Status(arguments) => commands::status::run(session, arguments).await,
         Command::Metrics(arguments) => commands::metrics::run(session, arguments).await,
+        Command::Delete(arguments) => commands::delete::run(session, arguments).await,
         Command::Hosts(arguments) => commands::hosts::run(session, arguments).await,
         Command::Seg(_) => Ok(()),
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand};
-use segment_agent::cli::RepositoryCommand;
+use segment_agent::cli::{Delete, RepositoryCommand};
 
 /// Backs up and restores a PostgreSQL server, in WAL-G's storage format.
 #[derive(Debug, Parser)]
@@ -43,6 +43,8 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         restore_spec: Option<PathBuf>,
     },
+    /// Remove old backups and the log that they needed; nothing is changed without --confirm
+    Delete(Delete),
     /// Archive a log file: archive_command = 'damson-pg wal-push %p'
     WalPush {
         /// Path of the file

@@ -55,6 +55,7 @@ async fn carry_out(settings: &Settings, command: Command, cancel: &CancellationT
             cli::fetch_here(settings, &wanted, destination_directory, spec.as_deref(), cancel).await?;
         }
         Command::Repository(command) => cli::run_repository_command(settings, None, &command, cancel).await?,
+        Command::Delete(arguments) => cli::delete_here(settings, &arguments, cancel).await?,
         Command::WalPush { .. } | Command::WalFetch { .. } => {}
     }
     Ok(())

@@ -21,6 +21,7 @@ pub mod pool;
 pub mod proofs;
 pub mod push;
 pub mod repository;
+pub mod retain;
 pub mod serve;
 pub mod verify;
 pub mod wal;

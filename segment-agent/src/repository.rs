@@ -59,6 +59,12 @@ impl Repository {
         &self.root
     }
 
+    /// The segments that have a part in this storage.
+    pub async fn contents(&self) -> Result<Vec<ContentId>> {
+        let folders = self.root.list_folder(layout::SEGMENTS).await?.folders;
+        Ok(folders.iter().filter_map(|folder| layout::content_of_segment_folder(folder)).collect())
+    }
+
     pub fn store(&self) -> &Store {
         &self.store
     }

@@ -9,6 +9,7 @@ pub mod check;
 pub mod check_ao_length;
 pub mod copy;
 pub mod create_restore_point;
+pub mod delete;
 pub mod hosts;
 pub mod metrics;
 pub mod preflight;

@@ -126,6 +126,31 @@ pub fn lease_key(kind: LeaseKind, id: &str) -> String {
     format!("{DAMSON}/leases/{kind}-{id}.json")
 }
 
+/// Folder of the documents of [`deletion_key`], without a trailing slash.
+pub fn deletions_folder() -> String {
+    format!("{DAMSON}/deletes")
+}
+
+/// A deletion under way: a [`crate::deletion::Deletion`]. `id` is unique to it.
+pub fn deletion_key(id: &str) -> String {
+    format!("{DAMSON}/deletes/{id}.json")
+}
+
+/// Whether the object tells of work under way: a lease, a deletion.
+pub fn is_at_work(key: &str) -> bool {
+    [leases_folder(), deletions_folder()].iter().any(|folder| is_below(key, folder))
+}
+
+/// The backup that a document of Damson's own is about: `damson_005/<kind>/<backup>.json`.
+pub fn backup_name_of_record_key(key: &str) -> Option<BackupName> {
+    let name = last_element(key).strip_suffix(".json").filter(|_| is_below(key, DAMSON) && !is_at_work(key))?;
+    BackupName::new(name).ok()
+}
+
+fn is_below(key: &str, folder: &str) -> bool {
+    key.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+}
+
 /// The kind of the lease with the key `key`, if it is the key of one. Folders before the name do not matter.
 pub fn kind_of_lease_key(key: &str) -> Option<LeaseKind> {
     let (kind, id) = last_element(key).strip_suffix(".json")?.split_once('-')?;
@@ -216,6 +241,18 @@ mod tests {
         assert_eq!(content_of_segment_folder("seg12"), Some(ContentId(12)));
         for folder in ["seg", "seg01", "seg+1", "segx", "other"] {
             assert_eq!(content_of_segment_folder(folder), None, "{folder:?}");
+        }
+    }
+
+    #[test]
+    fn records_and_what_is_none() {
+        let name = BackupName::new("backup_1").unwrap();
+        assert_eq!(backup_name_of_record_key("damson_005/rows/backup_1.json"), Some(name));
+        for other in [lease_key(LeaseKind::Push, "1"), deletion_key("1")] {
+            assert!(is_at_work(&other) && backup_name_of_record_key(&other).is_none(), "{other}");
+        }
+        for other in ["damson_005x/rows/backup_1.json", "damson_005/rows/backup_1", "basebackups_005/x.json"] {
+            assert!(!is_at_work(other) && backup_name_of_record_key(other).is_none(), "{other}");
         }
     }
 

@@ -7,6 +7,7 @@
 pub mod ao;
 pub mod cluster;
 mod content_hash;
+pub mod deletion;
 mod error;
 pub mod files;
 mod files_reader;

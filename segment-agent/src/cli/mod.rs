@@ -3,6 +3,7 @@
 mod archive;
 mod backup;
 mod copy;
+mod delete;
 mod form;
 mod parse;
 mod repository;
@@ -19,6 +20,10 @@ use settings::{Kind, Request, Settings};
 pub use self::archive::{ArchiveCommand, run_archive_command};
 pub use self::backup::{fetch_here, push_here, user_data, wanted};
 pub use self::copy::{Copy, storage_settings, tell_comparison, tell_plan, timeline_of};
+pub use self::delete::{
+    Before, Delete, DeleteFlags, Everything, Retain, Target, delete_here, leftover_age, print_summary,
+    say_nothing_found, words,
+};
 pub use self::form::Form;
 pub use self::parse::{Parsed, parse};
 pub use self::repository::{BackupMark, RepositoryCommand, run_repository_command};

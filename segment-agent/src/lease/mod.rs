@@ -122,6 +122,11 @@ impl Lease {
         self.held.lost_error()
     }
 
+    /// Whether another holder may be at work already.
+    pub fn is_lost(&self) -> bool {
+        self.held.is_over()
+    }
+
     /// Renews the lease now; an error if it is lost. To be called before anything is stored or removed that must not
     /// happen beside another holder.
     pub async fn confirm(&self) -> Result<()> {

@@ -35,7 +35,8 @@ pub(crate) trait Backend: Debug + Send + Sync {
     async fn head(&self, key: &str) -> Result<Option<ObjectInfo>>;
 
     /// Complete keys in any order; unfinished uploads and what cannot be an object are left out.
-    async fn list(&self, folder: &str, depth: Depth) -> Result<Listing>;
+    /// From `end` on keys may be left out too, so that a backend that lists in order need not go on.
+    async fn list(&self, folder: &str, depth: Depth, end: Option<&str>) -> Result<Listing>;
 
     /// Deletes what exists of these; a missing object is no error.
     async fn delete(&self, keys: &[String]) -> Result<()>;

@@ -67,7 +67,7 @@ impl Backend for MemoryBackend {
         Ok(lock(&self.objects).get(key).map(|object| info(key, object)))
     }
 
-    async fn list(&self, folder: &str, depth: Depth) -> Result<Listing> {
+    async fn list(&self, folder: &str, depth: Depth, _end: Option<&str>) -> Result<Listing> {
         let prefix = key::prefix(folder);
         let mut folders = BTreeSet::new();
         let mut listing = Listing::default();

@@ -113,6 +113,16 @@ impl Store {
         Ok(self.list_to(folder, Depth::All).await?.objects)
     }
 
+    /// The objects below a folder whose keys are less than `end`, sorted by key. Where the storage lists in order, as S3 does,
+    /// what comes after is not asked for.
+    pub async fn list_before(&self, folder: &str, end: &str) -> Result<Vec<ObjectInfo>> {
+        let end = key::join(&self.prefix, end);
+        let folder = self.folder(folder)?;
+        let mut listing = self.watch.backend.list(&folder, Depth::All, Some(&end)).await?;
+        listing.objects.retain(|info| info.key < end);
+        Ok(self.in_order(listing).objects)
+    }
+
     /// The objects and sub folders of one folder, each sorted.
     pub async fn list_folder(&self, folder: &str) -> Result<Listing> {
         self.list_to(folder, Depth::One).await
@@ -143,11 +153,15 @@ impl Store {
         let mut uploads = self.stale_uploads(folder).await?;
         uploads.retain(|upload| upload.started < older_than);
         for upload in &uploads {
-            self.watch.recorder.record(Operation::Abort);
-            let full = StaleUpload { key: key::join(&self.prefix, &upload.key), ..upload.clone() };
-            self.watch.backend.abort_stale_upload(&full).await?;
+            self.abort_upload(upload).await?;
         }
         Ok(uploads)
+    }
+
+    /// Aborts an upload that [`stale_uploads`](Self::stale_uploads) found.
+    pub async fn abort_upload(&self, upload: &StaleUpload) -> Result<()> {
+        let key = self.key(Operation::Abort, &upload.key)?;
+        self.watch.backend.abort_stale_upload(&StaleUpload { key, ..upload.clone() }).await
     }
 
     /// How often each operation was asked for so far.
@@ -163,14 +177,18 @@ impl Store {
 
     async fn list_to(&self, folder: &str, depth: Depth) -> Result<Listing> {
         let folder = self.folder(folder)?;
-        let mut listing = self.watch.backend.list(&folder, depth).await?;
+        let listing = self.watch.backend.list(&folder, depth, None).await?;
+        Ok(self.in_order(listing))
+    }
+
+    fn in_order(&self, mut listing: Listing) -> Listing {
         listing.objects = listing.objects.into_iter().map(|info| self.relative(info)).collect();
         listing.objects.sort_by(|a, b| a.key.cmp(&b.key));
         for name in &mut listing.folders {
             self.cut_prefix(name);
         }
         listing.folders.sort();
-        Ok(listing)
+        listing
     }
 
     fn key(&self, operation: Operation, key: &str) -> Result<String> {

@@ -79,7 +79,7 @@ impl Backend for FileBackend {
         self.look_up(key)
     }
 
-    async fn list(&self, folder: &str, depth: Depth) -> Result<Listing> {
+    async fn list(&self, folder: &str, depth: Depth, _end: Option<&str>) -> Result<Listing> {
         self.list_objects(folder, depth)
     }
 

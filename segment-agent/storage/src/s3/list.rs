@@ -10,8 +10,9 @@ use crate::object::{Listing, ObjectInfo, StaleUpload};
 use crate::record::Operation;
 use chrono::{DateTime, Utc};
 
-/// All pages of one listing. `folder` is a complete key, empty for the bucket.
-pub(super) async fn list(client: &Client, folder: &str, depth: Depth) -> Result<Listing, Failure> {
+/// All pages of one listing, or those before the first key that is not less than `end`. `folder` is a complete key, empty for
+/// the bucket.
+pub(super) async fn list(client: &Client, folder: &str, depth: Depth, end: Option<&str>) -> Result<Listing, Failure> {
     let prefix = key::prefix(folder);
     let position_name = if client.settings.list_objects_v1 { "marker" } else { "continuation-token" };
     let mut listing = Listing::default();
@@ -33,7 +34,8 @@ pub(super) async fn list(client: &Client, folder: &str, depth: Depth) -> Result<
             return Err(malformed("its pages repeat"));
         }
         position = next;
-        if position.is_none() {
+        let is_past = listing.objects.last().is_some_and(|last| end.is_some_and(|end| last.key.as_str() >= end));
+        if position.is_none() || is_past {
             return Ok(listing);
         }
     }

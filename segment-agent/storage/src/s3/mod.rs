@@ -124,8 +124,8 @@ impl Backend for S3Backend {
         }
     }
 
-    async fn list(&self, folder: &str, depth: Depth) -> Result<Listing> {
-        let listed = list::list(&self.client, folder, depth).await;
+    async fn list(&self, folder: &str, depth: Depth, end: Option<&str>) -> Result<Listing> {
+        let listed = list::list(&self.client, folder, depth, end).await;
         listed.map_err(|failure| self.error(Operation::List, folder, failure))
     }
 
