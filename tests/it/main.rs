@@ -4,6 +4,7 @@ mod bad_input;
 mod copies;
 mod cycle;
 mod damage;
+mod deletes;
 mod golden;
 mod points;
 mod proof;

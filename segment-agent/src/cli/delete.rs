@@ -45,6 +45,7 @@ pub struct DeleteFlags {
 ///   before FIND_FULL base_0123    keep everything from the full backup of base_0123 on
 #[derive(Clone, Debug, Args)]
 #[command(verbatim_doc_comment)]
+#[group(skip)]
 pub struct Before {
     /// Name (or its beginning) or RFC 3339 time, after FIND_FULL or alone
     #[arg(num_args = 1..=2, required = true, value_name = "[FIND_FULL] NAME|TIME")]
@@ -58,6 +59,7 @@ pub struct Before {
 ///   retain FIND_FULL 5    find the full backup of the 5th and keep everything from it on
 #[derive(Clone, Debug, Args)]
 #[command(verbatim_doc_comment)]
+#[group(skip)]
 pub struct Retain {
     /// How many, after FULL or FIND_FULL or alone
     #[arg(num_args = 1..=2, required = true, value_name = "[FULL|FIND_FULL] COUNT", allow_negative_numbers = true)]
@@ -70,6 +72,7 @@ pub struct Retain {
 ///   target FIND_FULL base_0123    remove all backups that share the full backup of base_0123
 #[derive(Clone, Debug, Args)]
 #[command(verbatim_doc_comment)]
+#[group(skip)]
 pub struct Target {
     /// Name or LATEST, after FIND_FULL or alone
     #[arg(num_args = 0..=2, value_name = "[FIND_FULL] NAME")]
@@ -81,6 +84,7 @@ pub struct Target {
 
 /// Remove all backups and the whole log
 #[derive(Clone, Debug, Args)]
+#[group(skip)]
 pub struct Everything {
     /// Permanent backups too
     #[arg(value_parser = ["FORCE"], value_name = "FORCE")]

@@ -1,6 +1,6 @@
 //! What a deletion prints: WAL-G's lines in the log, and a plan for people or programs on standard output.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use serde_json::{Value, json};
@@ -95,9 +95,14 @@ impl Summary<'_> {
             return;
         }
         let _ = writeln!(text, "{title}");
+        // Why a backup of a segment goes with the cluster's need not be said for every segment.
+        let said: BTreeSet<&String> =
+            self.parts.iter().filter(|part| part.prefix.is_empty()).flat_map(|part| of(part.plan).values()).collect();
         for part in &self.parts {
             for (name, why) in of(part.plan) {
-                let _ = writeln!(text, "  {}{}: {why}", part.prefix, printable(name.as_str()));
+                if part.prefix.is_empty() || !said.contains(why) {
+                    let _ = writeln!(text, "  {}{}: {why}", part.prefix, printable(name.as_str()));
+                }
             }
         }
     }

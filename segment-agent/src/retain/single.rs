@@ -9,6 +9,7 @@ use super::chains::Chains;
 use super::inventory::{Inventory, Known};
 use super::journal::Begun;
 use super::select::{Choice, Entry, Rule, choose, refuse_permanent, settle};
+use super::survey::unfinished_uploads;
 use super::wal::WalPosition;
 use super::{Age, Class, DeletePlan, PlannedObject, Scope, Wish, survey};
 use crate::error::{Error, Result};
@@ -155,7 +156,7 @@ pub async fn everything(store: &Store, folders: &[&str]) -> Result<DeletePlan> {
             };
             plan.objects.push(PlannedObject { class, key: object.key, bytes: object.size });
         }
-        plan.uploads.extend(store.stale_uploads(folder).await?);
+        plan.uploads.extend(unfinished_uploads(store, folder).await);
     }
     // Stable: the sentinels of a cluster's backups stand before those of its segments.
     plan.objects.sort_by_key(|object| object.class != Class::Sentinel);

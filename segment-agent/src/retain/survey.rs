@@ -43,7 +43,7 @@ pub async fn survey(store: &Store, inventory: &mut Inventory, wish: &Wish) -> Re
     if wish.scope != Scope::Archives {
         add_leftovers(store, inventory, wish, &mut plan).await?;
     }
-    plan.uploads = stale_uploads(store, wish).await?;
+    plan.uploads = stale_uploads(store, wish).await;
     plan.problems.extend(decision.problems);
     plan.gone = decision.gone;
     plan.kept = decision.kept;
@@ -90,8 +90,16 @@ async fn add_leftovers(store: &Store, inventory: &Inventory, wish: &Wish, plan: 
     Ok(())
 }
 
+/// Not every storage can list them, and not every user may: then they are left to the storage's own rules.
+pub(super) async fn unfinished_uploads(store: &Store, folder: &str) -> Vec<StaleUpload> {
+    store.stale_uploads(folder).await.unwrap_or_else(|error| {
+        tracing::debug!("unfinished uploads are not looked for: {error}");
+        Vec::new()
+    })
+}
+
 /// Log files are uploaded at any time, so that only old uploads to the archive are nobody's.
-async fn stale_uploads(store: &Store, wish: &Wish) -> Result<Vec<StaleUpload>> {
+async fn stale_uploads(store: &Store, wish: &Wish) -> Vec<StaleUpload> {
     let mut uploads = Vec::new();
     let folders =
         [(layout::BASEBACKUPS, Duration::ZERO, Scope::Archives), (layout::WAL, ARCHIVE_UPLOAD, Scope::Backups)];
@@ -100,8 +108,8 @@ async fn stale_uploads(store: &Store, wish: &Wish) -> Result<Vec<StaleUpload>> {
             continue;
         }
         let age = super::Age { leftover: wish.age.leftover.max(least), ..wish.age };
-        let all = store.stale_uploads(folder).await?;
+        let all = unfinished_uploads(store, folder).await;
         uploads.extend(all.into_iter().filter(|upload| !age.is_young(upload.started)));
     }
-    Ok(uploads)
+    uploads
 }

@@ -137,9 +137,10 @@ impl Planner<'_> {
                 Ok(inventory) => {
                     inventories.insert(content, inventory);
                 }
-                Err(error) => {
+                Err(error) if self.force => {
                     plan.failed.insert(content, error.to_string());
                 }
+                Err(error) => return Err(unknown_segment(content, &error)),
             }
         }
         Ok(inventories)
@@ -309,6 +310,12 @@ impl Planner<'_> {
     }
 }
 
+/// It may hold a backup that is permanent.
+fn unknown_segment(content: ContentId, error: &segment_agent::error::Error) -> Error {
+    let what = format!("what segment {content} keeps cannot be found out, so that nothing is deleted: {error}");
+    Error::refused(what, "repair its folder; or add --force-delete to leave that segment out")
+}
+
 fn target(stored: &Stored, wanted: &Wanted) -> Result<BackupName> {
     let entries = stored.backups.entries();
     let target = match wanted {
@@ -329,7 +336,7 @@ fn target(stored: &Stored, wanted: &Wanted) -> Result<BackupName> {
 fn reason(rule: &Rule, choice: &Choice) -> String {
     match (rule, choice) {
         (_, Choice::Before(name)) => format!("older than {name}"),
-        (Rule::Target { name, .. }, _) => format!("{name} and all that belongs to it were asked for"),
+        (Rule::Target { name, .. }, _) => format!("goes with {name}"),
         _ => String::new(),
     }
 }
