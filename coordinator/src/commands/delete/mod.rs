@@ -78,7 +78,7 @@ pub async fn run(session: &Session, arguments: Delete) -> Result<()> {
     if !arguments.flags.confirm {
         let planner = planner(session, &repository, &arguments.flags, concurrency, Utc::now())?;
         let plan = planner.plan(&job, &Begun::default()).await?;
-        return print::conclude(&plan, arguments.flags.json, Outcome::DryRun);
+        return print::conclude(&plan, arguments.flags.json, Outcome::DryRun, &BTreeMap::new());
     }
     session
         .under_lease(&repository, LeaseKind::Delete, &words(), async |lease| {
@@ -86,20 +86,10 @@ pub async fn run(session: &Session, arguments: Delete) -> Result<()> {
             let mut begun = Begun::load(repository.store()).await?;
             let plan = planner.plan(&job, &begun).await?;
             let failures = carry_out(session, &repository, &plan, &mut begun, concurrency, lease).await?;
-            for (what, error) in &failures {
-                tracing::error!("{what}: {error}");
-            }
             if failures.is_empty() && plan.is_complete() {
                 begun.end(repository.store()).await?;
             }
-            print::conclude(&plan, arguments.flags.json, Outcome::Done)?;
-            if failures.is_empty() {
-                return Ok(());
-            }
-            Err(Error::refused(
-                format!("the deletion failed on {} segments", failures.len()),
-                "run the same command again: it finishes what was begun",
-            ))
+            print::conclude(&plan, arguments.flags.json, Outcome::Done, &failures)
         })
         .await
 }
@@ -136,7 +126,7 @@ async fn carry_out(
     begun: &mut Begun,
     concurrency: usize,
     lease: &Lease,
-) -> Result<Vec<(String, Error)>> {
+) -> Result<BTreeMap<ContentId, Error>> {
     let stop = Stop { cancel: &session.cancel, lease };
     begun.add(repository.store(), &document(plan)).await?;
     execute(repository.store(), &plan.root, stop).await.map_err(interrupted)?;
@@ -145,14 +135,11 @@ async fn carry_out(
         (*content, execute(store.store(), plan, stop).await)
     });
     let work: Vec<_> = work.collect();
-    let mut done: Vec<(ContentId, _)> = stream::iter(work).buffer_unordered(concurrency).collect().await;
-    done.sort_by_key(|(content, _)| *content);
+    let done: Vec<_> = stream::iter(work).buffer_unordered(concurrency).collect().await;
     if session.cancel.is_cancelled() {
         return Err(Error::Interrupted);
     }
-    let failed =
-        done.into_iter().filter_map(|(content, done)| Some((format!("segment {content}"), done.err()?.into())));
-    Ok(failed.collect())
+    Ok(done.into_iter().filter_map(|(content, done)| Some((content, done.err()?.into()))).collect())
 }
 
 fn interrupted(error: segment_agent::error::Error) -> Error {

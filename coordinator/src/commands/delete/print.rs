@@ -1,14 +1,16 @@
 //! What `delete` of a cluster prints.
 
-use formats::layout;
+use std::collections::BTreeMap;
+
+use formats::{ContentId, layout};
 use segment_agent::cli::print_summary;
 use segment_agent::retain::report::{self, Outcome, Part, Summary};
 
 use super::plan::ClusterPlan;
 use crate::error::{Error, Result};
 
-/// Prints the plan and what became of it; an error if a part of it could not be made.
-pub fn conclude(plan: &ClusterPlan, json: bool, outcome: Outcome) -> Result<()> {
+/// Prints the plan and what became of it; an error if a part of it could not be made or carried out.
+pub fn conclude(plan: &ClusterPlan, json: bool, outcome: Outcome, failures: &BTreeMap<ContentId, Error>) -> Result<()> {
     let root = Part { prefix: String::new(), plan: &plan.root };
     report::log_objects(&root, outcome);
     report::log_count(root.plan.objects.len(), outcome);
@@ -23,7 +25,10 @@ pub fn conclude(plan: &ClusterPlan, json: bool, outcome: Outcome) -> Result<()> 
         }
         let part = Part { prefix: format!("{}/", layout::segment_prefix(*content)), plan: segment };
         report::log_objects(&part, outcome);
-        report::log_count(segment.objects.len(), outcome);
+        match failures.get(content) {
+            None => report::log_count(segment.objects.len(), outcome),
+            Some(error) => tracing::error!("segment {content}: {error}"),
+        }
         parts.push(part);
     }
     if !plan.segments.is_empty() {
@@ -31,6 +36,12 @@ pub fn conclude(plan: &ClusterPlan, json: bool, outcome: Outcome) -> Result<()> 
     }
     let summary = Summary { parts, points: plan.points.clone() };
     print_summary(&summary, json, outcome)?;
+    if !failures.is_empty() {
+        return Err(Error::refused(
+            format!("the deletion failed on {} segments", failures.len()),
+            "run the same command again: it finishes what was begun",
+        ));
+    }
     refuse_incomplete(plan)
 }
 
