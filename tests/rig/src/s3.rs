@@ -76,7 +76,7 @@ impl S3 {
     }
 
     /// From now on (and instead of what was held before) requests wait whose line `PUT /bucket/key?query` holds one of
-    /// these texts, where `*` stands for anything, until [`S3::release`].
+    /// these texts, where `*` stands for anything, until [`S3::release`]. `3 PUT *` lets the first two such requests pass.
     pub fn hold(&self, texts: &[&str]) {
         let draft = self.holds.with_extension("draft");
         User::get().write(&draft, texts.join("\n"), 0o600);

@@ -3,10 +3,13 @@
 //!
 //! A request whose line (`PUT /bucket/key?query`) holds the text of a line of HOLD_FILE, where `*` stands for anything,
 //! waits until that line is gone, and `held <request>` is printed. A client that hangs up meanwhile has asked for nothing.
+//! A number and a blank before the text, as in `3 DELETE *`, let the first two such requests pass.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -24,13 +27,36 @@ const LOOK: Duration = Duration::from_millis(10);
 /// Lets requests with a key pass, when nothing holds them.
 struct Gate {
     holds: PathBuf,
+    /// Requests so far that each numbered line of the file speaks of.
+    counts: Mutex<HashMap<String, usize>>,
 }
 
 impl Gate {
-    fn holds(&self, request: &str) -> bool {
-        let holds = std::fs::read_to_string(&self.holds).unwrap_or_default();
-        holds.lines().any(|text| matches(request, text))
+    /// The line that holds a request that has just come.
+    fn holder(&self, request: &str) -> Option<String> {
+        let holds = self.lines();
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.retain(|line, _| holds.contains(line));
+        holds.into_iter().find(|line| {
+            let (number, text) = numbered(line);
+            if !matches(request, text) {
+                return false;
+            }
+            let count = counts.entry(line.clone()).or_default();
+            *count += 1;
+            *count >= number
+        })
     }
+
+    fn lines(&self) -> Vec<String> {
+        let holds = std::fs::read_to_string(&self.holds).unwrap_or_default();
+        holds.lines().map(str::to_string).collect()
+    }
+}
+
+fn numbered(line: &str) -> (usize, &str) {
+    let parts = line.split_once(' ').and_then(|(number, text)| Some((number.parse().ok()?, text)));
+    parts.unwrap_or((1, line))
 }
 
 /// True if the pieces of `text` between its `*` stand in `request` in this order.
@@ -50,9 +76,9 @@ impl S3Access for Gate {
         }
         let line = format!("{} {}", request.method(), request.uri());
         println!("asked {line}");
-        if self.holds(&line) {
+        if let Some(holder) = self.holder(&line) {
             println!("held {line}");
-            while self.holds(&line) {
+            while self.lines().contains(&holder) {
                 tokio::time::sleep(LOOK).await;
             }
         }
@@ -70,7 +96,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut builder = S3ServiceBuilder::new(files);
     let key = |name| std::env::var(name).map_err(|_| format!("{name} is not set"));
     builder.set_auth(SimpleAuth::from_single(key("RIG_S3_ACCESS_KEY")?, key("RIG_S3_SECRET_KEY")?));
-    builder.set_access(Gate { holds: holds.into() });
+    builder.set_access(Gate { holds: holds.into(), counts: Mutex::default() });
     let service = builder.build();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     println!("port {}", listener.local_addr()?.port());
