@@ -7,7 +7,8 @@ use clap::{Parser, Subcommand};
 use segment_agent::cli::Seg;
 
 use crate::commands::{
-    backup_fetch, backup_list, backup_mark, backup_push, backup_verify, check, check_ao_length, copy, create_restore_point, delete, hosts, metrics, restore_point_list, status,
+    backup_fetch, backup_list, backup_mark, backup_push, backup_verify, check, check_ao_length, copy,
+    create_restore_point, delete, hosts, metrics, restore_point_list, status,
 };
 
 /// Backs up a Greenplum cluster to object storage and restores it, in WAL-G's storage format.
