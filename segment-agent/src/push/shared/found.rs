@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use formats::ao::StorageType;
 use formats::pax::PaxKind;
-use pgclient::{AoKind, AoSegmentFile, ConnectOptions, PaxPart, PaxTableFile, Server, UtilityMode, greenplum};
+use pgclient::{
+    AoKind, AoSegmentFile, ConnectOptions, Database, PaxPart, PaxTableFile, Server, UtilityMode, greenplum,
+};
 use pgdata::{Fork, RelationPath};
 
 use crate::error::{Error, Result};
@@ -60,24 +62,31 @@ impl Found {
         let Some(version) = greenplum::version_if_any(server).await? else { return Ok(found) };
         let utility = if server.version_num() < 120_000 { UtilityMode::GpSessionRole } else { UtilityMode::GpRole };
         for database in server.databases().await? {
-            let unread = |error: pgclient::Error| {
-                Error::refused(
-                    format!("the append-optimized tables of database {} cannot be listed: {error}", database.name),
-                    "let the backup's user connect to every database and read its catalog; gp_toolkit must exist in a database that has such tables",
-                )
-            };
             let options = connect.clone().with_database(&database.name).with_utility_mode(utility);
-            let session = Server::connect_segment(&options).await.map_err(unread)?;
-            for file in session.append_optimized_files(&database).await.map_err(unread)? {
-                found.add(&file);
-            }
-            if version.flavor == greenplum::Flavor::Cloudberry {
-                for file in session.pax_files(&database).await.map_err(unread)? {
-                    found.add_pax(file);
-                }
+            match found.add_database(&options, &database, version.flavor).await {
+                Ok(()) => {}
+                // Dropped meanwhile.
+                Err(_) if !server.databases().await?.contains(&database) => {}
+                Err(error) => return Err(unlisted(&database, &error)),
             }
         }
         Ok(found)
+    }
+
+    async fn add_database(
+        &mut self,
+        options: &ConnectOptions,
+        database: &Database,
+        flavor: greenplum::Flavor,
+    ) -> Result<(), pgclient::Error> {
+        let session = Server::connect_segment(options).await?;
+        for file in session.append_optimized_files(database).await? {
+            self.add(&file);
+        }
+        if flavor == greenplum::Flavor::Cloudberry {
+            session.pax_files(database).await?.into_iter().for_each(|file| self.add_pax(file));
+        }
+        Ok(())
     }
 
     pub fn is_empty(&self) -> bool {
@@ -138,6 +147,12 @@ impl Found {
         let facts = self.pax.get(&place).filter(|_| plain)?;
         Some((place, facts))
     }
+}
+
+fn unlisted(database: &Database, error: &pgclient::Error) -> Error {
+    let what = format!("the append-optimized tables of database {} cannot be listed: {error}", database.name);
+    let remedy = "let the backup's user connect to every database and read its catalog; a database with such tables needs gp_toolkit";
+    Error::refused(what, remedy)
 }
 
 #[cfg(test)]
