@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 use segment_agent::cli::Seg;
 
 use crate::commands::{
-    backup_fetch, backup_list, backup_mark, backup_push, backup_verify, check, check_ao_length, copy,
-    create_restore_point, delete, hosts, metrics, restore_point_list, status,
+    backup_fetch, backup_list, backup_mark, backup_push, backup_verify, check, check_ao_length, cluster_start, copy,
+    create_restore_point, delete, drill, follow_primary, hosts, metrics, recovery_action, restore_point_list, status,
 };
 
 /// Backs up a Greenplum cluster to object storage and restores it, in WAL-G's storage format.
@@ -60,6 +60,14 @@ pub enum Command {
     Metrics(metrics::Metrics),
     /// Remove old backups, and the log that they needed; nothing is changed without --confirm
     Delete(delete::Delete),
+    /// Start a restored cluster: recover, rewrite gp_segment_configuration to its new places, start, check
+    ClusterStart(cluster_start::ClusterStart),
+    /// Replay the log of a restored cluster up to a restore point, and shut it down there
+    FollowPrimary(follow_primary::FollowPrimary),
+    /// Set what restored servers do when they reach their restore point: promote, pause or shutdown
+    RecoveryAction(recovery_action::RecoveryAction),
+    /// Prove a backup: restore it to scratch places, start it, compare its rows, and clean up
+    Drill(drill::Drill),
     /// Check the hosts of the cluster, or put the agent on them
     Hosts(hosts::Hosts),
     /// Commands of one segment: archive_command and restore_command, its backups and its archived log

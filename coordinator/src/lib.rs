@@ -9,3 +9,4 @@ pub mod openmetrics;
 pub mod progress;
 pub mod recovery;
 pub mod retention;
+pub mod starting;

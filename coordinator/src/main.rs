@@ -66,6 +66,10 @@ async fn dispatch(session: &Session, command: Command) -> Result<()> {
         Command::Status(arguments) => commands::status::run(session, arguments).await,
         Command::Metrics(arguments) => commands::metrics::run(session, arguments).await,
         Command::Delete(arguments) => commands::delete::run(session, arguments).await,
+        Command::ClusterStart(arguments) => commands::cluster_start::run(session, arguments).await,
+        Command::FollowPrimary(arguments) => commands::follow_primary::run(session, arguments).await,
+        Command::RecoveryAction(arguments) => commands::recovery_action::run(session, arguments).await,
+        Command::Drill(arguments) => commands::drill::run(session, arguments).await,
         Command::Hosts(arguments) => commands::hosts::run(session, arguments).await,
         Command::Seg(_) => Ok(()),
     }

@@ -21,6 +21,16 @@ pub enum Error {
         "content ids {first} and {second} in the restore config share {what} on host {hostname}: give each its own"
     )]
     Clash { first: i32, second: i32, hostname: String, what: String },
+    #[error(
+        "mirrors in the restore config must be a map of content ids, each once and each of a segment, to hostname, port and data_dir"
+    )]
+    Mirrors,
+    #[error("{of} in the restore config: {problem}")]
+    Replica { of: String, problem: PlaceProblem },
+    #[error(
+        "a mirror or the standby in the restore config takes the port or the data_dir of another server: port {port} on host {hostname}"
+    )]
+    ReplicaClash { hostname: String, port: u16 },
     #[error("could not find content ID {} in the provided restore configuration: add {}",
         join(missing), if missing.len() == 1 { "it" } else { "them" })]
     Missing { missing: Vec<i32> },

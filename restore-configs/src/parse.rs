@@ -31,7 +31,38 @@ pub fn parse(text: &str) -> Result<RestoreConfig, Error> {
         }
     }
     refuse_clashes(&segments)?;
-    Ok(RestoreConfig { segments })
+    let (mirrors, standby) = replicas(&document, &segments)?;
+    Ok(RestoreConfig { segments, mirrors, standby })
+}
+
+/// The extensions `mirrors` and `standby`. Each is a place of its own.
+fn replicas(
+    document: &Pairs<Box<RawValue>>,
+    segments: &BTreeMap<i32, Place>,
+) -> Result<(BTreeMap<i32, Place>, Option<Place>), Error> {
+    let value = |name: &str| document.0.iter().find(|(key, _)| key == name).map(|(_, value)| value);
+    let mut mirrors = BTreeMap::new();
+    if let Some(text) = value("mirrors") {
+        let entries: Pairs<Box<RawValue>> = serde_json::from_str(text.get()).map_err(|_| Error::Mirrors)?;
+        for (key, entry) in entries.0 {
+            let content = content_id(&key)?;
+            let place = place(&entry).map_err(|problem| Error::Replica { of: format!("mirror {content}"), problem })?;
+            if !segments.contains_key(&content) || mirrors.insert(content, place).is_some() {
+                return Err(Error::Mirrors);
+            }
+        }
+    }
+    let standby = value("standby").map(|entry| place(entry)).transpose();
+    let standby = standby.map_err(|problem| Error::Replica { of: "standby".to_owned(), problem })?;
+    let taken = mirrors.values().chain(&standby);
+    let clash = |a: &Place, b: &Place| a.hostname == b.hostname && (a.port == b.port || a.data_dir == b.data_dir);
+    let all: Vec<&Place> = segments.values().chain(taken).collect();
+    for (at, place) in all.iter().enumerate().skip(segments.len()) {
+        if all.iter().take(at).any(|other| clash(other, place)) {
+            return Err(Error::ReplicaClash { hostname: place.hostname.clone(), port: place.port });
+        }
+    }
+    Ok((mirrors, standby))
 }
 
 fn json_error(text: &str, error: &serde_json::Error) -> Error {

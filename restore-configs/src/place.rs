@@ -19,6 +19,10 @@ pub struct Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RestoreConfig {
     pub segments: BTreeMap<i32, Place>,
+    /// Where mirrors are to be, by content id; an extension that WAL-G ignores.
+    pub mirrors: BTreeMap<i32, Place>,
+    /// Where the standby is to be; an extension that WAL-G ignores.
+    pub standby: Option<Place>,
 }
 
 impl RestoreConfig {

@@ -20,10 +20,11 @@ fn parse(name: &str, file: &str) -> Result<RestoreConfig, Error> {
 }
 
 /// (file, content id, hostname, port, data directory)
-const EXAMPLES: [(&str, i32, &str, u16, &str); 9] = [
+const EXAMPLES: [(&str, i32, &str, u16, &str); 10] = [
     ("demo_cluster", -1, "mdw", 7000, "/data/qddir/demoDataDir-1"),
     ("demo_cluster", 0, "mdw", 7002, "/data/dbfast1/demoDataDir0"),
     ("demo_cluster", 1, "mdw", 7003, "/data/dbfast2/demoDataDir1"),
+    ("with_replicas", 0, "sdw1", 6000, "/data/primary/gpseg0"),
     ("many_hosts", -1, "cdw.example", 5432, "/data/coordinator/gpseg-1"),
     ("many_hosts", 0, "sdw1.example", 6000, "/data/primary/gpseg0"),
     ("many_hosts", 2, "sdw2.example", 6000, "/data/primary/gpseg2"),
@@ -33,7 +34,7 @@ const EXAMPLES: [(&str, i32, &str, u16, &str); 9] = [
 ];
 
 /// (file, words of the message)
-const INVALID: [(&str, &[&str]); 31] = [
+const INVALID: [(&str, &[&str]); 34] = [
     ("no_outer_braces", &["not valid JSON", "must stand in braces"]),
     ("trailing_comma", &["not valid JSON", "line 1"]),
     ("truncated", &["not valid JSON"]),
@@ -65,6 +66,9 @@ const INVALID: [(&str, &[&str]); 31] = [
     ("data_dir_shared", &["content ids -1 and 3", "data_dir /d on host a"]),
     ("data_dir_inside_another", &["content ids -1 and 3", "one lies in the other"]),
     ("port_shared", &["content ids -1 and 3", "port 1"]),
+    ("mirror_of_nothing", &["mirrors", "each of a segment"]),
+    ("mirror_without_port", &["mirror 3", "port is missing"]),
+    ("standby_on_the_coordinator", &["port 1 on host a"]),
 ];
 
 #[test]
@@ -92,6 +96,16 @@ fn every_file_is_expected() {
     let listed = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect::<BTreeSet<_>>();
     assert_eq!(names_in("examples"), listed(EXAMPLES.iter().map(|row| row.0).collect()));
     assert_eq!(names_in("invalid"), listed(INVALID.iter().map(|row| row.0).collect()));
+}
+
+#[test]
+fn replicas_are_read() {
+    let config = parse("examples", "with_replicas").unwrap();
+    let mirror = &config.mirrors[&0];
+    assert_eq!((mirror.hostname.as_str(), mirror.port), ("sdw2", 7000));
+    assert_eq!(config.standby.unwrap().hostname, "smdw");
+    let config = parse("examples", "many_hosts").unwrap();
+    assert!(config.mirrors.is_empty() && config.standby.is_none());
 }
 
 #[test]

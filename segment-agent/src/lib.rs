@@ -23,6 +23,7 @@ pub mod push;
 pub mod repository;
 pub mod retain;
 pub mod serve;
+pub mod server;
 pub mod verify;
 pub mod wal;
 pub mod work;

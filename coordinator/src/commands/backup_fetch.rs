@@ -1,7 +1,7 @@
 //! `backup-fetch`: the cluster, restored.
 //!
 //! Unpack restores every segment's data directory on its host; prepare writes who may connect and how the servers recover.
-//! Nothing is started: the servers recover to the restore point when they are.
+//! Without `--start` nothing is started: the servers recover to the restore point when they are.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,13 @@ use coordinator::catalog::{self, Choice, Target};
 use coordinator::progress::Progress;
 use coordinator::recovery;
 use formats::cluster::SegmentMetadata;
+use formats::server::Archiving;
 use formats::wire::{SegmentResult, Work};
 use formats::{BackupName, ContentId};
 use restore_configs::RestoreConfig;
 use segment_agent::lease::{self, Lease};
 
+use super::cluster_start;
 use crate::cluster::Node;
 use crate::error::{Error, Result};
 use crate::session::Session;
@@ -51,6 +53,9 @@ pub struct BackupFetch {
     /// What to do
     #[arg(long, value_name = "MODE", default_value = "default")]
     mode: String,
+    /// Start the cluster when it is prepared, as cluster-start does
+    #[arg(long)]
+    start: bool,
 }
 
 /// The steps of a restore.
@@ -65,12 +70,13 @@ enum Mode {
 }
 
 /// What is restored, and where to.
-struct Plan {
-    choice: Choice,
+pub struct Plan {
+    pub choice: Choice,
+    config: RestoreConfig,
     /// All places of the restore config that belong to a segment of the backup.
-    places: Vec<Node>,
+    pub places: Vec<Node>,
     /// Those that this run works on, with the backup each is restored from.
-    chosen: Vec<Node>,
+    pub chosen: Vec<Node>,
     sources: BTreeMap<ContentId, BackupName>,
     /// Host name of the coordinator's place.
     coordinator: String,
@@ -78,6 +84,10 @@ struct Plan {
 
 pub async fn run(session: &Session, arguments: BackupFetch) -> Result<()> {
     let mode = mode(&arguments.mode)?;
+    let start = arguments.start;
+    if start && mode == Mode::Unpack {
+        return Err(Error::refused("--start needs prepared servers", "leave --mode unpack out"));
+    }
     let plan = plan(session, arguments).await?;
     for warning in &plan.choice.warnings {
         tracing::warn!("{warning}");
@@ -100,6 +110,10 @@ pub async fn run(session: &Session, arguments: BackupFetch) -> Result<()> {
             plan.chosen.len(),
             plan.choice.recovery_target
         );
+    }
+    if start {
+        let config = &plan.config;
+        cluster_start::start_and_report(session, &plan.places, &plan.chosen, config, Archiving::Kept).await?;
     }
     Ok(())
 }
@@ -134,11 +148,11 @@ async fn plan(session: &Session, arguments: BackupFetch) -> Result<Plan> {
     };
     let config = RestoreConfig::parse(&read_restore_config(&path)?)?;
     let choice = catalog::choose(session.repository()?.store(), &target).await?;
-    lay_out(choice, &config, arguments.content_ids.as_deref())
+    lay_out(choice, config, arguments.content_ids.as_deref())
 }
 
 /// Every primary of the backup gets its place.
-fn lay_out(choice: Choice, config: &RestoreConfig, content_ids: Option<&[i32]>) -> Result<Plan> {
+pub fn lay_out(choice: Choice, config: RestoreConfig, content_ids: Option<&[i32]>) -> Result<Plan> {
     let (primaries, others): (Vec<_>, Vec<_>) =
         choice.sentinel.segments.iter().partition(|segment| segment.role == "p");
     for segment in others {
@@ -162,10 +176,10 @@ fn lay_out(choice: Choice, config: &RestoreConfig, content_ids: Option<&[i32]>) 
     let chosen = choose_contents(&places, content_ids)?;
     let coordinator =
         places.iter().find(|node| node.is_coordinator()).map(|node| node.hostname.clone()).unwrap_or_default();
-    Ok(Plan { choice, places, chosen, sources, coordinator })
+    Ok(Plan { choice, config, places, chosen, sources, coordinator })
 }
 
-fn choose_contents(places: &[Node], content_ids: Option<&[i32]>) -> Result<Vec<Node>> {
+pub fn choose_contents(places: &[Node], content_ids: Option<&[i32]>) -> Result<Vec<Node>> {
     let Some(wanted) = content_ids else { return Ok(places.to_vec()) };
     if let Some(unknown) = wanted.iter().find(|id| !places.iter().any(|node| node.content.0 == **id)) {
         let known: Vec<_> = places.iter().map(|node| node.content.to_string()).collect();
@@ -177,7 +191,8 @@ fn choose_contents(places: &[Node], content_ids: Option<&[i32]>) -> Result<Vec<N
     Ok(places.iter().filter(|node| wanted.contains(&node.content.0)).cloned().collect())
 }
 
-async fn unpack(session: &Session, plan: &Plan) -> Result<()> {
+/// Restores the data directories; the bytes that were restored.
+pub async fn unpack(session: &Session, plan: &Plan) -> Result<u64> {
     let sources = |nodes: &[&Node]| Work::Unpack {
         sources: nodes.iter().filter_map(|node| plan.sources.get(&node.content).cloned()).collect(),
     };
@@ -185,22 +200,25 @@ async fn unpack(session: &Session, plan: &Plan) -> Result<()> {
     let mut progress = Progress::new("restoring");
     let outcome = session.run(jobs, |host, entry| progress.observe(host, entry)).await;
     progress.finish();
+    let mut restored = 0;
     for (content, result) in outcome?.results() {
         if let SegmentResult::Unpacked { files, bytes, kept_files } = result {
+            restored += bytes;
             tracing::info!(
                 "content {content}: {files} files, {bytes} bytes restored, {kept_files} of them kept from an earlier run"
             );
         }
     }
-    Ok(())
+    Ok(restored)
 }
 
-async fn prepare(session: &Session, plan: &Plan) -> Result<()> {
+/// Writes the recovery settings and pg_hba.conf.
+pub async fn prepare(session: &Session, plan: &Plan) -> Result<()> {
     let recovery = recovery::recovery_settings(&plan.choice.sentinel, &plan.choice.recovery_target)?;
     let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.name);
     let hosts: BTreeMap<_, _> = plan.places.iter().map(|node| (node.content, node.hostname.clone())).collect();
     let pg_hba = recovery::pg_hba(&hosts, user.as_deref().unwrap_or("gpadmin"))?;
-    let work = |_: &[&Node]| Work::Prepare { recovery: recovery.clone(), pg_hba: pg_hba.clone() };
+    let work = |_: &[&Node]| Work::Prepare { recovery: recovery.clone(), pg_hba: Some(pg_hba.clone()) };
     session.run(session.jobs_beside(&plan.chosen, &plan.coordinator, work)?, |_, _| {}).await?;
     Ok(())
 }

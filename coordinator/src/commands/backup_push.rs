@@ -21,6 +21,7 @@ use segment_agent::repository::Repository;
 
 use super::preflight;
 use super::restore_point::{self, Point, Stretch};
+use super::row_counts;
 use crate::cluster::{Cluster, Node};
 use crate::error::{Error, Result};
 use crate::session::Session;
@@ -41,6 +42,9 @@ pub struct BackupPush {
     /// Any JSON value, stored with the backup; WALG_SENTINEL_USER_DATA is used where this is absent
     #[arg(long, value_name = "JSON")]
     add_user_data: Option<String>,
+    /// Store rows and sums of every table, for `drill` to compare: of the tables that did not change meanwhile
+    #[arg(long)]
+    row_counts: bool,
 }
 
 pub async fn run(session: &Session, arguments: BackupPush) -> Result<()> {
@@ -75,8 +79,10 @@ async fn push(
     let start_time = now();
     tracing::info!("backup {name}: {} segments", cluster.nodes.len());
     let pushed = push_segments(session, &cluster.nodes, arguments.permanent).await?;
+    let before = row_counts::before(session, &cluster, arguments.row_counts).await;
     let point = make_consistent(session, repository, &cluster, &name, &pushed).await?;
 
+    row_counts::store(session, &cluster, repository, &name, before).await;
     let finish_time = now();
     lease.confirm().await?;
     let point = point.document(&cluster, name.as_str(), start_time, finish_time).await?;

@@ -101,6 +101,11 @@ pub fn restore_point_key(name: &str) -> String {
     format!("{BASEBACKUPS}/{name}{RESTORE_POINT_SUFFIX}")
 }
 
+/// Key of the row counts of a backup of the cluster.
+pub fn rows_key(backup: &BackupName) -> String {
+    format!("{DAMSON}/rows/{backup}.json")
+}
+
 /// What was proved of a backup: a [`crate::proof::ProofHistory`].
 pub fn proofs_key(backup: &BackupName) -> String {
     format!("{DAMSON}/proofs/{backup}.json")

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use pgdata::{Lsn, SystemIdentifier, TimelineId};
 use serde::{Deserialize, Serialize};
 
+use crate::server::{ServerAction, ServerResult};
 use crate::{BackupId, BackupName, ContentId};
 
 /// Raised whenever a message changes its meaning. Coordinator and agent must agree on it and on their release.
@@ -93,11 +94,13 @@ pub enum Work {
     Unpack { sources: Vec<BackupName> },
     /// Read everything that the backups `sources[i]` of `segments[i]` consist of, and say what is wrong with it.
     Verify { sources: Vec<Vec<VerifySource>> },
-    /// Write pg_hba.conf and the recovery settings of every segment.
-    Prepare { recovery: RecoverySettings, pg_hba: String },
     /// Compare the lengths of append-optimized files with the catalogs of the running servers, or with `backups[i]` of
     /// `segments[i]`.
     CheckAoLength { backups: Option<Vec<BackupName>> },
+    /// Write the recovery settings of every segment, and pg_hba.conf where its text is given.
+    Prepare { recovery: RecoverySettings, pg_hba: Option<String> },
+    /// `actions[i]` is done to the server of `segments[i]`.
+    Server { actions: Vec<ServerAction> },
 }
 
 /// A segment's backup that is verified.
@@ -196,6 +199,7 @@ pub enum SegmentResult {
         kept_files: u64,
     },
     Prepared,
+    Server(ServerResult),
     Verified(VerifiedSegment),
     /// `problems`: one text for each file that is too short.
     AoLengths {

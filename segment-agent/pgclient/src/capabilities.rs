@@ -22,6 +22,8 @@ pub struct WalFunctions {
     pub receive_position: &'static str,
     pub replay_position: &'static str,
     pub file_name: &'static str,
+    pub replayed: &'static str,
+    pub is_paused: &'static str,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +42,8 @@ const XLOG: WalFunctions = WalFunctions {
     receive_position: "pg_last_xlog_receive_location",
     replay_position: "pg_last_xlog_replay_location",
     file_name: "pg_xlogfile_name",
+    replayed: "pg_last_xlog_replay_location",
+    is_paused: "pg_is_xlog_replay_paused",
 };
 const WAL: WalFunctions = WalFunctions {
     switch: "pg_switch_wal",
@@ -47,6 +51,8 @@ const WAL: WalFunctions = WalFunctions {
     receive_position: "pg_last_wal_receive_lsn",
     replay_position: "pg_last_wal_replay_lsn",
     file_name: "pg_walfile_name",
+    replayed: "pg_last_wal_replay_lsn",
+    is_paused: "pg_is_wal_replay_paused",
 };
 
 impl Capabilities {

@@ -15,6 +15,7 @@ mod options;
 mod passfile;
 mod pax;
 mod quote;
+mod recovering;
 mod server;
 mod service;
 mod tls;

@@ -5,12 +5,13 @@
 
 mod ao_lengths;
 mod check;
-mod prepare;
+pub(crate) mod prepare;
 mod resources;
 mod verify;
 
 use std::sync::Arc;
 
+use formats::server::ServerAction;
 use formats::wire::{Event, JobSpec, RecoverySettings, SegmentResult, SegmentTarget, VerifySource, Work};
 use formats::{BackupId, BackupName};
 use futures::future::join_all;
@@ -25,6 +26,7 @@ use crate::monitor::{Monitor, Sink};
 use crate::pool::Pool;
 use crate::push::{PushRequest, push};
 use crate::repository::Repository;
+use crate::server::{self, Place};
 
 pub use self::ao_lengths::check_lengths;
 pub use self::resources::{
@@ -46,9 +48,10 @@ enum Task {
     SwitchWal,
     LeaveBackupMode,
     Unpack { backup: BackupName },
-    Prepare { recovery: RecoverySettings, pg_hba: String },
     Verify { sources: Vec<VerifySource> },
     CheckAoLength { backup: Option<BackupName> },
+    Prepare { recovery: RecoverySettings, pg_hba: Option<String> },
+    Server { action: ServerAction },
 }
 
 /// Does what `spec` asks for. Every segment ends with a `SegmentDone` or a `SegmentFailed`.
@@ -93,6 +96,7 @@ fn tasks(work: &Work, segments: usize) -> Result<Vec<Task>> {
         Work::Prepare { recovery, pg_hba } => {
             (0..segments).map(|_| Task::Prepare { recovery: recovery.clone(), pg_hba: pg_hba.clone() }).collect()
         }
+        Work::Server { actions } => actions.iter().map(|action| Task::Server { action: action.clone() }).collect(),
     };
     if tasks.len() == segments {
         return Ok(tasks);
@@ -144,10 +148,14 @@ async fn run_task(shared: &Shared, target: &SegmentTarget, task: Task, monitor: 
         }
         Task::Unpack { backup } => run_fetch(shared, target, backup, monitor).await,
         Task::Prepare { recovery, pg_hba } => {
-            prepare::prepare(&shared.settings, target, &recovery, &pg_hba)?;
+            prepare::prepare(&shared.settings, target, &recovery, pg_hba.as_deref())?;
             Ok(SegmentResult::Prepared)
         }
         Task::Verify { sources } => verify::run(shared, target, &sources, monitor).await,
+        Task::Server { action } => {
+            let place = Place { settings: &shared.settings, target, monitor, cancel: &shared.cancel };
+            Ok(SegmentResult::Server(server::act(&place, action).await?))
+        }
     }
 }
 

@@ -16,13 +16,20 @@ use crate::error::{Error, Result};
 /// Where the recovery settings of servers from 12 on go, unless WALG_GP_RELATIVE_RECOVERY_CONF_PATH names another place.
 const RECOVERY_SETTINGS: &str = "damson.recovery.conf";
 
-pub fn prepare(settings: &Settings, target: &SegmentTarget, recovery: &RecoverySettings, pg_hba: &str) -> Result<()> {
+pub fn prepare(
+    settings: &Settings,
+    target: &SegmentTarget,
+    recovery: &RecoverySettings,
+    pg_hba: Option<&str>,
+) -> Result<()> {
     if !target.data_dir.join("PG_VERSION").exists() {
         let what = format!("{} holds no restored data directory", target.data_dir.display());
         return Err(Error::refused(what, "unpack the backup first: backup-fetch --mode unpack"));
     }
-    replace(&target.data_dir.join("pg_hba.conf"), pg_hba)?;
-    let relative = recovery_path(settings, recovery);
+    if let Some(pg_hba) = pg_hba {
+        replace(&target.data_dir.join("pg_hba.conf"), pg_hba)?;
+    }
+    let relative = recovery_path(settings, recovery.signal_file);
     let path = target.data_dir.join(&relative);
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(|error| Error::file("creating the directory", parent, error))?;
@@ -38,9 +45,9 @@ pub fn prepare(settings: &Settings, target: &SegmentTarget, recovery: &RecoveryS
 }
 
 /// The name `recovery.conf` itself is taken only for servers that read it.
-fn recovery_path(settings: &Settings, recovery: &RecoverySettings) -> PathBuf {
+pub fn recovery_path(settings: &Settings, signal_file: bool) -> PathBuf {
     let set = settings.get("WALG_GP_RELATIVE_RECOVERY_CONF_PATH").unwrap_or("recovery.conf");
-    let forbidden = recovery.signal_file && Path::new(set) == Path::new("recovery.conf");
+    let forbidden = signal_file && Path::new(set) == Path::new("recovery.conf");
     PathBuf::from(if forbidden { RECOVERY_SETTINGS } else { set })
 }
 
@@ -63,7 +70,7 @@ fn recovery_text(settings: &Settings, target: &SegmentTarget, recovery: &Recover
 }
 
 /// A value of a PostgreSQL settings file: in single quotes, which are doubled inside.
-fn setting_value(text: &str) -> String {
+pub fn setting_value(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
@@ -86,7 +93,7 @@ fn include(main: &Path, relative: &Path) -> Result<()> {
 }
 
 /// Writes under a temporary name, flushes, renames, flushes the directory.
-fn replace(path: &Path, text: &str) -> Result<()> {
+pub fn replace(path: &Path, text: &str) -> Result<()> {
     let fail = |error| Error::file("writing", path, error);
     let temporary = path.with_extension("damson-new");
     let mut file = File::create(&temporary).map_err(fail)?;
@@ -116,7 +123,7 @@ mod tests {
         let action = signal_file.then(|| "promote".to_owned());
         let recovery = RecoverySettings { target_name: "it's".to_owned(), target_action: action, signal_file };
         for _ in 0..times {
-            prepare(&settings, &target, &recovery, "local all all trust\n").unwrap();
+            prepare(&settings, &target, &recovery, Some("local all all trust\n")).unwrap();
         }
         dir
     }

@@ -46,6 +46,7 @@ impl Flavor {
                 .to_string(),
             "grant select on pg_catalog.gp_segment_configuration to public".to_string(),
             restore_point_function(),
+            distributed_function(),
         ];
         statements.extend(append_optimized());
         if self == Flavor::Cloudberry2 {
@@ -96,6 +97,22 @@ fn pax() -> Vec<String> {
         "create table pg_ext_aux.pg_pax_tables(relid oid, auxrelid oid)",
     ];
     fixed.map(str::to_string).to_vec()
+}
+
+/// Reaches every primary that the catalog names, as a distributed query does; a row for each.
+fn distributed_function() -> String {
+    "create function pg_catalog.gp_dist_random(text) returns table(gp_segment_id int2) language plpgsql volatile as $$ \
+     declare node record; \
+     begin \
+       for node in select content, port, address from pg_catalog.gp_segment_configuration where role = 'p' \
+         and content >= 0 order by content loop \
+         select content into gp_segment_id from public.dblink( \
+           format('host=%s port=%s dbname=postgres user=%s', node.address, node.port, session_user), \
+           format('select %s', node.content)) as answer(content int2); \
+         return next; \
+       end loop; \
+     end $$"
+        .to_string()
 }
 
 /// Creates the point on every primary through dblink and on the coordinator itself; rows read `(content,LSN)`.

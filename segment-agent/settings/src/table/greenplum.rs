@@ -17,5 +17,8 @@ pub const ROWS: &[Setting] = &[
     greenplum("WALG_GP_PAXFILE_DEDUPLICATION_AGE_LIMIT", "duration", "720h", "same as the AO age limit for PAX files"),
     greenplum("WALG_GP_RELATIVE_RECOVERY_CONF_PATH", "path inside the data directory", "recovery.conf", "file that backup-fetch writes the recovery settings to; servers from PostgreSQL 12 on get damson.recovery.conf where this is recovery.conf"),
     greenplum("WALG_GP_RELATIVE_POSTGRESQL_CONF_PATH", "path inside the data directory", "postgresql.conf", "file that gets the include_if_exists line (servers based on PG 12 and later)"),
-    greenplum("GPHOME", "path", "", "follow-primary calls <GPHOME>/bin/pg_ctl; pg_ctl from PATH when unset"),
+    greenplum("DAMSON_START_COMMAND", "shell command", "{pg_ctl} -D {data_dir} -l {log} -W -o \"-p {port} {role}\" start", "starts the server of a restored segment, without waiting for it; placeholders: {pg_ctl}, {data_dir}, {log}, {port}, {content}, {timeout} and {role}, the options by which a release tells a coordinator from a primary"),
+    greenplum("DAMSON_STOP_COMMAND", "shell command", "{pg_ctl} -D {data_dir} -m fast -w -t {timeout} stop", "stops it; the same placeholders"),
+    greenplum("DAMSON_START_TIMEOUT", "duration", "10m", "how long a server may take to start or stop, recovery not counted"),
+    greenplum("GPHOME", "path", "", "installation whose bin/pg_ctl starts the servers, after its greenplum_path.sh or cloudberry-env.sh was read; pg_ctl from PATH when unset"),
 ];
