@@ -39,6 +39,16 @@ pub enum Command {
         /// Choose the backup with this user data
         #[arg(long, value_name = "JSON")]
         target_user_data: Option<String>,
+        /// Restore these databases and tables alone: db, db/table (of public), db/schema.table or db/schema/table, divided by
+        /// commas; * stands for any characters
+        #[arg(long, value_name = "NAMES")]
+        restore_only: Vec<String>,
+        /// Accepted for the sake of scripts: deltas are put together in one way only
+        #[arg(long, hide = true)]
+        reverse_unpack: bool,
+        /// Accepted for the sake of scripts: archives that hold nothing needed are never read
+        #[arg(long, hide = true)]
+        skip_redundant_tars: bool,
         /// JSON file that puts the tablespaces elsewhere
         #[arg(long, value_name = "FILE")]
         restore_spec: Option<PathBuf>,

@@ -48,11 +48,18 @@ async fn carry_out(settings: &Settings, command: Command, cancel: &CancellationT
             let pushed = cli::push_here(settings, db_directory, permanent, user_data, cancel).await?;
             tracing::info!("Wrote backup with name {} to storage default", pushed.backup_name);
         }
-        Command::BackupFetch { destination_directory, backup_name, target_user_data, restore_spec } => {
+        Command::BackupFetch {
+            destination_directory,
+            backup_name,
+            target_user_data,
+            restore_only,
+            restore_spec,
+            ..
+        } => {
             let user_data = target_user_data.as_deref().or(settings.get("WALG_FETCH_TARGET_USER_DATA"));
             let wanted = cli::wanted(backup_name.as_deref(), user_data)?;
             let spec: Option<PathBuf> = restore_spec;
-            cli::fetch_here(settings, &wanted, destination_directory, spec.as_deref(), cancel).await?;
+            cli::fetch_here(settings, &wanted, destination_directory, &restore_only, spec.as_deref(), cancel).await?;
         }
         Command::Repository(command) => cli::run_repository_command(settings, None, &command, cancel).await?,
         Command::Delete(arguments) => cli::delete_here(settings, &arguments, cancel).await?,

@@ -49,12 +49,16 @@ pub enum PlaceProblem {
     Hostname(String),
     #[error("port {0} is outside 1 to 65535")]
     Port(String),
-    #[error("data_dir {0:?} is not absolute")]
-    RelativeDirectory(String),
-    #[error("data_dir {0:?} holds a \"..\" or a control character")]
-    UnclearDirectory(String),
-    #[error("data_dir is the root directory")]
-    RootDirectory,
+    #[error("{field} {text:?} is not absolute")]
+    RelativeDirectory { field: &'static str, text: String },
+    #[error("{field} {text:?} holds a \"..\" or a control character")]
+    UnclearDirectory { field: &'static str, text: String },
+    #[error("{field} is the root directory")]
+    RootDirectory { field: &'static str },
+    #[error("{0:?} in tablespaces is neither the oid of a tablespace nor the absolute directory that it had")]
+    TablespaceName(String),
+    #[error("the tablespace directory {space} and {other} are one directory, or one lies in the other")]
+    Nested { space: String, other: String },
 }
 
 fn join(contents: &[i32]) -> String {

@@ -87,8 +87,36 @@ fn place(entry: &RawValue) -> Result<Place, PlaceProblem> {
     Ok(Place {
         hostname: hostname(field(&fields, "hostname")?)?,
         port: port(field(&fields, "port")?)?,
-        data_dir: data_dir(field(&fields, "data_dir")?)?,
+        data_dir: directory("data_dir", field(&fields, "data_dir")?)?,
+        tablespaces: match field(&fields, "tablespaces") {
+            Err(PlaceProblem::Absent(_)) => BTreeMap::new(),
+            Err(other) => return Err(other),
+            Ok(_) => tablespaces(entry)?,
+        },
     })
+}
+
+/// Read from the text itself, so that a tablespace that stands twice is noticed.
+fn tablespaces(entry: &RawValue) -> Result<BTreeMap<String, PathBuf>, PlaceProblem> {
+    let wrong = |found: &str| PlaceProblem::WrongType {
+        field: "tablespaces",
+        expected: "a map from the oid or the old directory of a tablespace to its new directory",
+        found: found.to_owned(),
+    };
+    let fields: Pairs<Box<RawValue>> = serde_json::from_str(entry.get()).map_err(|_| wrong(entry.get()))?;
+    let value = fields.0.iter().find(|(key, _)| key.eq_ignore_ascii_case("tablespaces")).map(|(_, value)| value);
+    let text = value.map_or("", |value| value.get());
+    let pairs: Pairs<Value> = serde_json::from_str(text).map_err(|_| wrong(text))?;
+    let mut found = BTreeMap::new();
+    for (name, place) in pairs.0 {
+        if !name.starts_with('/') && name.parse::<u32>().is_err() {
+            return Err(PlaceProblem::TablespaceName(name));
+        }
+        if found.insert(name.clone(), directory("tablespaces", &place)?).is_some() {
+            return Err(PlaceProblem::Twice { field: "a tablespace" });
+        }
+    }
+    Ok(found)
 }
 
 fn field<'a>(fields: &'a Pairs<Value>, name: &'static str) -> Result<&'a Value, PlaceProblem> {
@@ -120,36 +148,73 @@ fn port(value: &Value) -> Result<u16, PlaceProblem> {
     port.ok_or_else(|| PlaceProblem::Port(value.to_string()))
 }
 
-fn data_dir(value: &Value) -> Result<PathBuf, PlaceProblem> {
-    let text = text(value, "data_dir")?;
+fn directory(field: &'static str, value: &Value) -> Result<PathBuf, PlaceProblem> {
+    let text = text(value, field)?;
     let path = Path::new(text);
     if !path.is_absolute() {
-        return Err(PlaceProblem::RelativeDirectory(text.to_owned()));
+        return Err(PlaceProblem::RelativeDirectory { field, text: text.to_owned() });
     }
     if path.components().any(|part| part == Component::ParentDir) || text.contains(char::is_control) {
-        return Err(PlaceProblem::UnclearDirectory(text.to_owned()));
+        return Err(PlaceProblem::UnclearDirectory { field, text: text.to_owned() });
     }
     // Put together again without `//`, `/.` and a trailing slash, so that equal directories compare equal.
     let path: PathBuf = path.components().collect();
-    if path.parent().is_none() { Err(PlaceProblem::RootDirectory) } else { Ok(path) }
+    if path.parent().is_none() { Err(PlaceProblem::RootDirectory { field }) } else { Ok(path) }
 }
 
 fn refuse_clashes(segments: &BTreeMap<i32, Place>) -> Result<(), Error> {
+    for (&content, place) in segments {
+        refuse_nested_tablespaces(place).map_err(|problem| Error::Place { content, problem })?;
+    }
     for (&second, b) in segments {
         for (&first, a) in segments.range(..second) {
             if !a.hostname.eq_ignore_ascii_case(&b.hostname) {
                 continue;
             }
-            let what = if a.data_dir == b.data_dir {
-                format!("data_dir {}", a.data_dir.display())
-            } else if a.data_dir.starts_with(&b.data_dir) || b.data_dir.starts_with(&a.data_dir) {
-                format!("data_dir ({} and {}: one lies in the other)", a.data_dir.display(), b.data_dir.display())
+            let what = if let Some(what) = shared_directory(a, b) {
+                what
             } else if a.port == b.port {
                 format!("port {}", a.port)
             } else {
                 continue;
             };
             return Err(Error::Clash { first, second, hostname: a.hostname.clone(), what });
+        }
+    }
+    Ok(())
+}
+
+/// Two servers would write into one directory.
+fn shared_directory(a: &Place, b: &Place) -> Option<String> {
+    let directories = |place: &Place| {
+        let spaces = place.tablespaces.values().cloned().map(|path| ("the tablespace directory", path));
+        std::iter::once(("data_dir", place.data_dir.clone())).chain(spaces).collect::<Vec<_>>()
+    };
+    for (kind, ours) in directories(a) {
+        for (_, theirs) in directories(b) {
+            if ours == theirs {
+                return Some(format!("{kind} {}", ours.display()));
+            }
+            if ours.starts_with(&theirs) || theirs.starts_with(&ours) {
+                return Some(format!("{kind} ({} and {}: one lies in the other)", ours.display(), theirs.display()));
+            }
+        }
+    }
+    None
+}
+
+/// Every tablespace needs a directory of its own, outside of the data directory.
+fn refuse_nested_tablespaces(place: &Place) -> Result<(), PlaceProblem> {
+    let spaces: Vec<_> = place.tablespaces.values().collect();
+    for (at, space) in spaces.iter().enumerate() {
+        let others = std::iter::once(&place.data_dir).chain(spaces[..at].iter().copied());
+        for other in others {
+            if space.starts_with(other) || other.starts_with(space) {
+                return Err(PlaceProblem::Nested {
+                    space: space.display().to_string(),
+                    other: other.display().to_string(),
+                });
+            }
         }
     }
     Ok(())

@@ -13,9 +13,11 @@ pub struct Place {
     pub port: u16,
     /// Absolute, without `..`, not the root.
     pub data_dir: PathBuf,
+    /// New directories of tablespaces, by oid or by the directory they had. Damson's own; WAL-G ignores the key.
+    pub tablespaces: BTreeMap<String, PathBuf>,
 }
 
-/// Places by content id; -1 is the coordinator. No two entries share a port or a data directory of one host.
+/// Places by content id; -1 is the coordinator. No two entries share a port or a directory of one host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RestoreConfig {
     pub segments: BTreeMap<i32, Place>,

@@ -20,7 +20,7 @@ fn parse(name: &str, file: &str) -> Result<RestoreConfig, Error> {
 }
 
 /// (file, content id, hostname, port, data directory)
-const EXAMPLES: [(&str, i32, &str, u16, &str); 10] = [
+const EXAMPLES: [(&str, i32, &str, u16, &str); 12] = [
     ("demo_cluster", -1, "mdw", 7000, "/data/qddir/demoDataDir-1"),
     ("demo_cluster", 0, "mdw", 7002, "/data/dbfast1/demoDataDir0"),
     ("demo_cluster", 1, "mdw", 7003, "/data/dbfast2/demoDataDir1"),
@@ -29,12 +29,14 @@ const EXAMPLES: [(&str, i32, &str, u16, &str); 10] = [
     ("many_hosts", 0, "sdw1.example", 6000, "/data/primary/gpseg0"),
     ("many_hosts", 2, "sdw2.example", 6000, "/data/primary/gpseg2"),
     ("many_hosts", 3, "sdw2.example", 6001, "/data/primary/gpseg3"),
+    ("tablespaces", -1, "mdw", 5432, "/data/coordinator/gpseg-1"),
+    ("tablespaces", 0, "sdw1", 6000, "/data/primary/gpseg0"),
     ("addresses_and_unknown_keys", -1, "192.0.2.10", 5432, "/data/coordinator/gpseg-1"),
     ("addresses_and_unknown_keys", 0, "2001:db8::11", 6000, "/data/primary 0/gpseg0"),
 ];
 
 /// (file, words of the message)
-const INVALID: [(&str, &[&str]); 34] = [
+const INVALID: [(&str, &[&str]); 40] = [
     ("no_outer_braces", &["not valid JSON", "must stand in braces"]),
     ("trailing_comma", &["not valid JSON", "line 1"]),
     ("truncated", &["not valid JSON"]),
@@ -65,6 +67,12 @@ const INVALID: [(&str, &[&str]); 34] = [
     ("data_dir_is_root", &["content id 3", "root directory"]),
     ("data_dir_shared", &["content ids -1 and 3", "data_dir /d on host a"]),
     ("data_dir_inside_another", &["content ids -1 and 3", "one lies in the other"]),
+    ("tablespaces_is_a_list", &["content id 3", "tablespaces must be a map"]),
+    ("tablespace_without_a_name", &["content id 3", "\"fast\"", "neither the oid"]),
+    ("tablespace_relative", &["content id 3", "tablespaces \"new\" is not absolute"]),
+    ("tablespace_twice", &["content id 3", "a tablespace stands twice"]),
+    ("tablespace_inside_data_dir", &["content id 3", "/d/ts", "one lies in the other"]),
+    ("tablespace_shared", &["content ids -1 and 3", "tablespace directory /ts on host a"]),
     ("port_shared", &["content ids -1 and 3", "port 1"]),
     ("mirror_of_nothing", &["mirrors", "each of a segment"]),
     ("mirror_without_port", &["mirror 3", "port is missing"]),
@@ -106,6 +114,18 @@ fn replicas_are_read() {
     assert_eq!(config.standby.unwrap().hostname, "smdw");
     let config = parse("examples", "many_hosts").unwrap();
     assert!(config.mirrors.is_empty() && config.standby.is_none());
+}
+
+#[test]
+fn tablespaces_are_read() {
+    let config = parse("examples", "tablespaces").unwrap();
+    let moved = |content: i32| {
+        let pairs = config.segments[&content].tablespaces.iter();
+        pairs.map(|(from, to)| format!("{from} {}", to.display())).collect::<Vec<_>>()
+    };
+    assert_eq!(moved(-1), ["16500 /fast/coordinator"]);
+    assert_eq!(moved(0), ["/old/fast/0 /fast/primary0", "16501 /slow/primary0"]);
+    assert!(parse("examples", "many_hosts").unwrap().segments[&0].tablespaces.is_empty());
 }
 
 #[test]

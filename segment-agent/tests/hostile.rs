@@ -88,8 +88,7 @@ impl Scene {
             let key = formats::layout::part_key(&backup, &name);
             repository.store().put(&key, Bytes::from(part.clone())).await.unwrap();
         }
-        let request =
-            FetchRequest { backup, destination: self.data(), tablespaces: None, durable: false, of_cluster: false };
+        let request = FetchRequest { durable: false, ..FetchRequest::new(backup, self.data(), false) };
         let (pool, cancel) = (Pool::with_workers(2), CancellationToken::new());
         fetch(&repository, &request, &pool, &Monitor::silent(), &cancel).await
     }

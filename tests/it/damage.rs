@@ -10,3 +10,5 @@ mod pushes;
 mod sentinels;
 mod source;
 mod wal;
+
+pub use source::{Contents, Objects, assert_same, contents, directory, restore, store};

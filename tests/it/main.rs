@@ -1,12 +1,14 @@
 //! Tests of the built programs on real servers, and of the tree itself.
 
 mod bad_input;
+mod chains;
 mod copies;
 mod cycle;
 mod damage;
 mod deletes;
 mod drill;
 mod golden;
+mod partial;
 mod points;
 mod proof;
 mod protocol;

@@ -1,8 +1,8 @@
 //! Finds in a storage what a [`Target`] means, with no more requests than that takes.
 
-use formats::BackupName;
 use formats::cluster::{ClusterSentinel, RestorePoint};
 use formats::layout::BASEBACKUPS;
+use formats::{BackupName, Timestamp};
 use storage::Store;
 
 use super::{BackupDetail, BackupTarget, Backups, Error, PointTarget, RestorePoints, Target, select};
@@ -14,6 +14,8 @@ pub struct Choice {
     pub sentinel: ClusterSentinel,
     /// Restore point at which recovery ends: the one that was asked for, or the backup's own.
     pub recovery_target: String,
+    /// When that was finished, where its document had to be read.
+    pub target_time: Option<Timestamp>,
     /// Odd, but the choice is right.
     pub warnings: Vec<String>,
 }
@@ -33,19 +35,21 @@ pub async fn choose(store: &Store, target: &Target) -> Result<Choice, Error> {
             let point = search.point(point).await?;
             let backup = search.backup(backup).await?;
             search.check(&backup, &point).await?;
-            (backup, Some(point.into_name()))
+            (backup, Some(point))
         }
         Target::Point(point) => {
             let point = search.point(point).await?;
-            (search.backup_before(&point).await?, Some(point.into_name()))
+            (search.backup_before(&point).await?, Some(point))
         }
     };
     if backup.sentinel.segments.is_empty() {
         return Err(Error::NoSegments { name: backup.name.to_string() });
     }
     let own_point = backup.sentinel.restore_point.clone();
+    let target_time = recovery_target.as_ref().and_then(Point::finish_time);
     Ok(Choice {
-        recovery_target: recovery_target.or(own_point).unwrap_or_else(|| backup.name.to_string()),
+        recovery_target: recovery_target.map(Point::into_name).or(own_point).unwrap_or_else(|| backup.name.to_string()),
+        target_time,
         backup: backup.name,
         sentinel: backup.sentinel,
         warnings: search.warnings,
@@ -69,6 +73,13 @@ impl Point {
         match self {
             Self::Named(name) => name,
             Self::Read(point) => &point.name,
+        }
+    }
+
+    fn finish_time(&self) -> Option<Timestamp> {
+        match self {
+            Self::Named(_) => None,
+            Self::Read(point) => Some(point.finish_time),
         }
     }
 
@@ -119,22 +130,15 @@ impl Search {
         select::before_point(backups, document, unreadable)
     }
 
-    /// Without its document a restore point may exist all the same, as the server knows nothing of documents: recovery
-    /// itself refuses a target that lies before the end of the backup.
+    /// Without its document nothing tells whether the backup reaches the point, nor whether there is one: older servers
+    /// would recover to the end of the log in silence.
     async fn check(&mut self, backup: &BackupDetail, point: &Point) -> Result<(), Error> {
         if backup.name.as_str() == point.name() {
             return Ok(());
         }
         match point {
             Point::Read(document) => select::check_reachable(backup, document),
-            Point::Named(name) => match self.points.document(name).await {
-                Ok(document) => select::check_reachable(backup, &document),
-                Err(error @ (Error::NoSuchRestorePoint { .. } | Error::Document(_))) => {
-                    self.warnings.push(format!("{error}; whether the backup reaches it will not be checked"));
-                    Ok(())
-                }
-                Err(error) => Err(error),
-            },
+            Point::Named(name) => select::check_reachable(backup, &self.points.document(name).await?),
         }
     }
 

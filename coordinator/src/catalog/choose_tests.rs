@@ -10,6 +10,7 @@ fn target(backup: &str, user_data: &str, point: &str, time: &str) -> Target {
         user_data: text(user_data),
         restore_point: text(point),
         restore_point_ts: text(time),
+        as_of: None,
     })
     .unwrap()
 }
@@ -65,12 +66,22 @@ fn a_point_before_the_backup_is_refused() {
 }
 
 #[test]
-fn a_point_without_a_document_needs_a_named_backup() {
+fn a_point_without_a_document_is_refused() {
     let (_directory, store) = golden::store();
-    let choice = block_on(choose(&store, &target("LATEST", "", "made_by_hand", ""))).unwrap();
-    assert_eq!((choice.recovery_target.as_str(), choice.warnings.len()), ("made_by_hand", 1));
-    let error = block_on(choose(&store, &target("", "", "made_by_hand", ""))).unwrap_err();
-    assert!(matches!(error, Error::NoSuchRestorePoint { .. }), "{error}");
+    for backup in ["LATEST", ""] {
+        let error = block_on(choose(&store, &target(backup, "", "made_by_hand", ""))).unwrap_err();
+        assert!(matches!(error, Error::NoSuchRestorePoint { .. }), "{error}");
+    }
+}
+
+#[test]
+fn the_time_of_a_point_that_was_asked_for_by_time_is_told() {
+    let (_directory, store) = golden::store();
+    let arguments = Arguments { as_of: Some("2026-11-21T08:28:32Z".to_owned()), ..Arguments::default() };
+    let choice = block_on(choose(&store, &Target::from_arguments(&arguments).unwrap())).unwrap();
+    assert_eq!(choice.recovery_target, "after_backup_2");
+    let asked: Timestamp = "2026-11-21T08:28:32Z".parse().unwrap();
+    assert!(choice.target_time.is_some_and(|time| time < asked), "{choice:?}");
 }
 
 #[test]

@@ -16,12 +16,12 @@ pub enum Error {
     NothingSelected,
     #[error("incorrect arguments. Specify target backup name OR target userdata, not both")]
     NameAndUserData,
-    #[error("can't use both --restore-point and --restore-point-ts")]
-    TwoRestorePoints,
+    #[error("can't use both {flags}")]
+    TwoRestorePoints { flags: &'static str },
     #[error("failed to read the user data {text:?} as JSON: {source}")]
     InvalidUserData { text: String, source: serde_json::Error },
-    #[error("the time {text:?} of --restore-point-ts is not in RFC 3339, such as 2026-11-21T08:28:31Z: {source}")]
-    InvalidTime { text: String, source: chrono::ParseError },
+    #[error("the time {text:?} of {flag} is not in RFC 3339, such as 2026-11-21T08:28:31Z: {source}")]
+    InvalidTime { flag: &'static str, text: String, source: chrono::ParseError },
     #[error("No backups found")]
     NoBackups,
     #[error("No backups found with the specified user data{}", unreadable_note(*.unreadable))]

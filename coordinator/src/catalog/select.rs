@@ -23,6 +23,8 @@ pub struct Arguments {
     pub restore_point: Option<String>,
     /// RFC 3339.
     pub restore_point_ts: Option<String>,
+    /// RFC 3339; chooses as `restore_point_ts` does.
+    pub as_of: Option<String>,
 }
 
 /// How a backup is named.
@@ -55,21 +57,32 @@ pub enum Target {
 impl Target {
     /// Refuses nothing at all, a name together with user data, and two restore points.
     pub fn from_arguments(arguments: &Arguments) -> Result<Self, Error> {
-        let point = match (given(&arguments.restore_point), given(&arguments.restore_point_ts)) {
-            (Some(_), Some(_)) => return Err(Error::TwoRestorePoints),
-            (Some(name), None) => {
-                check_restore_point_name(name)?;
-                Some(PointTarget::Name(name.to_owned()))
-            }
-            (None, Some(text)) => Some(PointTarget::FinishedBy(parse_time(text)?)),
-            (None, None) => None,
-        };
+        let point = arguments.point()?;
         let backup = BackupTarget::from_arguments(arguments.backup.as_deref(), arguments.user_data.as_deref())?;
         match (backup, point) {
             (Some(backup), None) => Ok(Self::Backup(backup)),
             (Some(backup), Some(point)) => Ok(Self::BackupUpTo(backup, point)),
             (None, Some(point)) => Ok(Self::Point(point)),
             (None, None) => Err(Error::NothingSelected),
+        }
+    }
+}
+
+impl Arguments {
+    fn point(&self) -> Result<Option<PointTarget>, Error> {
+        match (given(&self.restore_point), given(&self.restore_point_ts), given(&self.as_of)) {
+            (Some(name), None, None) => {
+                check_restore_point_name(name)?;
+                Ok(Some(PointTarget::Name(name.to_owned())))
+            }
+            (None, Some(text), None) => parse_time("--restore-point-ts", text).map(PointTarget::FinishedBy).map(Some),
+            (None, None, Some(text)) => parse_time("--as-of", text).map(PointTarget::FinishedBy).map(Some),
+            (None, None, None) => Ok(None),
+            (Some(_), Some(_), None) => {
+                Err(Error::TwoRestorePoints { flags: "--restore-point and --restore-point-ts" })
+            }
+            (Some(_), None, Some(_)) => Err(Error::TwoRestorePoints { flags: "--restore-point and --as-of" }),
+            (_, Some(_), Some(_)) => Err(Error::TwoRestorePoints { flags: "--restore-point-ts and --as-of" }),
         }
     }
 }
@@ -95,8 +108,8 @@ fn given(argument: &Option<String>) -> Option<&str> {
     argument.as_deref().filter(|text| !text.is_empty())
 }
 
-fn parse_time(text: &str) -> Result<Timestamp, Error> {
-    text.parse().map_err(|source| Error::InvalidTime { text: text.to_owned(), source })
+fn parse_time(flag: &'static str, text: &str) -> Result<Timestamp, Error> {
+    text.parse().map_err(|source| Error::InvalidTime { flag, text: text.to_owned(), source })
 }
 
 /// The backup stored last. `backups` are in the order of [`super::Backups::entries`].

@@ -8,6 +8,7 @@ fn arguments(backup: &str, user_data: &str, point: &str, time: &str) -> Result<T
         user_data: text(user_data),
         restore_point: text(point),
         restore_point_ts: text(time),
+        as_of: None,
     })
 }
 

@@ -7,17 +7,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use coordinator::catalog::{self, Choice, Target};
 use coordinator::progress::Progress;
 use coordinator::recovery;
-use formats::cluster::SegmentMetadata;
 use formats::server::Archiving;
 use formats::wire::{SegmentResult, Work};
-use formats::{BackupName, ContentId};
-use restore_configs::RestoreConfig;
 use segment_agent::lease::{self, Lease};
 
 use super::cluster_start;
+pub use super::restore_plan::{Plan, choose_contents, lay_out};
+use super::restore_plan::plan;
 use crate::cluster::Node;
 use crate::error::{Error, Result};
 use crate::session::Session;
@@ -29,33 +27,48 @@ use crate::session::Session;
 ///   {"segments": {"-1": {"hostname": "mdw", "port": 5432, "data_dir": "/data/master"},
 ///                  "0": {"hostname": "sdw1", "port": 6000, "data_dir": "/data/primary0"}}}
 ///
+/// A segment with tablespaces may say where they go, by oid or by the directory they had:
+///
+///   "0": {"hostname": ..., "data_dir": ..., "tablespaces": {"16500": "/fast/primary0"}}
+///
 /// A restore that was interrupted goes on where it stopped when the same command is run again.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct BackupFetch {
     /// Name of the backup, or LATEST
-    backup_name: Option<String>,
+    pub backup_name: Option<String>,
     /// Where the segments are restored to
     #[arg(long, value_name = "FILE")]
-    restore_config: Option<PathBuf>,
+    pub restore_config: Option<PathBuf>,
+    /// Restore to the hosts, ports and directories that the backup was made from; stronger than a restore config
+    #[arg(long)]
+    pub in_place: bool,
     /// Choose the backup with this user data; WALG_FETCH_TARGET_USER_DATA is used where this is absent
     #[arg(long, value_name = "JSON")]
-    target_user_data: Option<String>,
+    pub target_user_data: Option<String>,
     /// Recover to this restore point instead of the backup's own
     #[arg(long, value_name = "NAME")]
-    restore_point: Option<String>,
+    pub restore_point: Option<String>,
     /// Recover to the newest restore point at or before this time
     #[arg(long, value_name = "RFC3339")]
-    restore_point_ts: Option<String>,
+    pub restore_point_ts: Option<String>,
+    /// Like --restore-point-ts, and says beforehand what lies between the point and this time
+    #[arg(long, value_name = "RFC3339")]
+    pub as_of: Option<String>,
+    /// Restore these databases and tables alone: db, db/table (of public), db/schema.table or db/schema/table, divided by
+    /// commas. * stands for any characters, everything else is meant literally. The system's databases and tables come
+    /// along always, and with a table its partitions, indexes and TOAST; files of all others are left out
+    #[arg(long, value_name = "NAMES")]
+    pub restore_only: Vec<String>,
     /// Work on these segments alone
     #[arg(long, value_name = "N,N", value_delimiter = ',', allow_hyphen_values = true)]
-    content_ids: Option<Vec<i32>>,
+    pub content_ids: Option<Vec<i32>>,
     /// What to do
     #[arg(long, value_name = "MODE", default_value = "default")]
-    mode: String,
+    pub mode: String,
     /// Start the cluster when it is prepared, as cluster-start does
     #[arg(long)]
-    start: bool,
+    pub start: bool,
 }
 
 /// The steps of a restore.
@@ -69,19 +82,6 @@ enum Mode {
     Prepare,
 }
 
-/// What is restored, and where to.
-pub struct Plan {
-    pub choice: Choice,
-    config: RestoreConfig,
-    /// All places of the restore config that belong to a segment of the backup.
-    pub places: Vec<Node>,
-    /// Those that this run works on, with the backup each is restored from.
-    pub chosen: Vec<Node>,
-    sources: BTreeMap<ContentId, BackupName>,
-    /// Host name of the coordinator's place.
-    coordinator: String,
-}
-
 pub async fn run(session: &Session, arguments: BackupFetch) -> Result<()> {
     let mode = mode(&arguments.mode)?;
     let start = arguments.start;
@@ -91,6 +91,9 @@ pub async fn run(session: &Session, arguments: BackupFetch) -> Result<()> {
     let plan = plan(session, arguments).await?;
     for warning in &plan.choice.warnings {
         tracing::warn!("{warning}");
+    }
+    if let Some(lost) = &plan.lost {
+        tracing::info!("{lost}");
     }
     tracing::info!("backup {}, recovery to {}", plan.choice.backup, plan.choice.recovery_target);
     if mode != Mode::Prepare {
@@ -131,70 +134,12 @@ pub fn read_restore_config(path: &Path) -> Result<String> {
     })
 }
 
-async fn plan(session: &Session, arguments: BackupFetch) -> Result<Plan> {
-    let user_data =
-        arguments.target_user_data.or_else(|| session.settings.get("WALG_FETCH_TARGET_USER_DATA").map(str::to_owned));
-    let target = Target::from_arguments(&catalog::Arguments {
-        backup: arguments.backup_name,
-        user_data,
-        restore_point: arguments.restore_point,
-        restore_point_ts: arguments.restore_point_ts,
-    })?;
-    let Some(path) = arguments.restore_config else {
-        return Err(Error::refused(
-            "no restore config is given",
-            "add --restore-config FILE; `damson backup-fetch --help` shows its form",
-        ));
-    };
-    let config = RestoreConfig::parse(&read_restore_config(&path)?)?;
-    let choice = catalog::choose(session.repository()?.store(), &target).await?;
-    lay_out(choice, config, arguments.content_ids.as_deref())
-}
-
-/// Every primary of the backup gets its place.
-pub fn lay_out(choice: Choice, config: RestoreConfig, content_ids: Option<&[i32]>) -> Result<Plan> {
-    let (primaries, others): (Vec<_>, Vec<_>) =
-        choice.sentinel.segments.iter().partition(|segment| segment.role == "p");
-    for segment in others {
-        tracing::warn!(
-            "content {} with role {} is skipped: only primaries are restored",
-            segment.content_id,
-            segment.role
-        );
-    }
-    let contents: Vec<i32> = primaries.iter().map(|segment| segment.content_id.0).collect();
-    let placed = config.for_contents(&contents)?;
-    let node = |(segment, (_, place)): (&&SegmentMetadata, (i32, &restore_configs::Place))| Node {
-        db_id: segment.db_id,
-        content: segment.content_id,
-        hostname: place.hostname.clone(),
-        port: place.port,
-        data_dir: place.data_dir.clone(),
-    };
-    let places: Vec<Node> = primaries.iter().zip(placed).map(node).collect();
-    let sources = primaries.iter().map(|segment| (segment.content_id, segment.backup_name.clone())).collect();
-    let chosen = choose_contents(&places, content_ids)?;
-    let coordinator =
-        places.iter().find(|node| node.is_coordinator()).map(|node| node.hostname.clone()).unwrap_or_default();
-    Ok(Plan { choice, config, places, chosen, sources, coordinator })
-}
-
-pub fn choose_contents(places: &[Node], content_ids: Option<&[i32]>) -> Result<Vec<Node>> {
-    let Some(wanted) = content_ids else { return Ok(places.to_vec()) };
-    if let Some(unknown) = wanted.iter().find(|id| !places.iter().any(|node| node.content.0 == **id)) {
-        let known: Vec<_> = places.iter().map(|node| node.content.to_string()).collect();
-        return Err(Error::refused(
-            format!("the backup has no content id {unknown}"),
-            format!("it has {}", known.join(", ")),
-        ));
-    }
-    Ok(places.iter().filter(|node| wanted.contains(&node.content.0)).cloned().collect())
-}
-
 /// Restores the data directories; the bytes that were restored.
 pub async fn unpack(session: &Session, plan: &Plan) -> Result<u64> {
     let sources = |nodes: &[&Node]| Work::Unpack {
         sources: nodes.iter().filter_map(|node| plan.sources.get(&node.content).cloned()).collect(),
+        only: plan.only.clone(),
+        tablespaces: plan.tablespaces_of(nodes),
     };
     let jobs = session.jobs_beside(&plan.chosen, &plan.coordinator, sources)?;
     let mut progress = Progress::new("restoring");

@@ -17,6 +17,7 @@ pub mod hosts;
 pub mod metrics;
 pub mod preflight;
 pub mod recovery_action;
+pub mod restore_plan;
 pub mod restore_point;
 pub mod restore_point_list;
 pub mod row_counts;

@@ -67,8 +67,8 @@ impl PageIncrement {
         let file_bytes = u64::from_le_bytes(read_array(reader)?);
         let count = u32::from_le_bytes(read_array(reader)?);
         let page_bytes = page_bytes_of(count.into(), stored_bytes)?;
-        // No more is reserved than the stored bytes have proved to be there.
-        let mut blocks = Vec::with_capacity(count as usize);
+        // A size that is a lie must not reserve memory.
+        let mut blocks = Vec::with_capacity(count.min(1 << 17) as usize);
         for _ in 0..count {
             let next = u32::from_le_bytes(read_array(reader)?);
             match blocks.last() {

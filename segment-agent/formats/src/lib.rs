@@ -23,6 +23,7 @@ pub mod pending;
 pub mod proof;
 pub mod rows;
 pub mod segment;
+pub mod selection;
 pub mod server;
 mod tablespace;
 pub mod time;

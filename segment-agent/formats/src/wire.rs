@@ -4,11 +4,13 @@
 //! writes its [`Event`]s, numbered from 0, to the job's journal. A [`Request::Attach`] streams the journal from a given
 //! number on, so that a dropped connection loses nothing. The last event of every job is [`Event::Finished`].
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use pgdata::{Lsn, SystemIdentifier, TimelineId};
 use serde::{Deserialize, Serialize};
 
+use crate::selection::Selector;
 use crate::server::{ServerAction, ServerResult};
 use crate::{BackupId, BackupName, ContentId};
 
@@ -90,8 +92,15 @@ pub enum Work {
     SwitchWal,
     /// Stop exclusive backups that a failed push left behind (Greenplum 6).
     LeaveBackupMode,
-    /// Restore `sources[i]` into `segments[i].data_dir`.
-    Unpack { sources: Vec<BackupName> },
+    /// Restore `sources[i]` into `segments[i].data_dir`. `only`: databases and tables to restore, all if there are none.
+    /// `tablespaces[i]`: new directories by oid or old directory; none where the list is empty.
+    Unpack {
+        sources: Vec<BackupName>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        only: Vec<Selector>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tablespaces: Vec<BTreeMap<String, String>>,
+    },
     /// Read everything that the backups `sources[i]` of `segments[i]` consist of, and say what is wrong with it.
     Verify { sources: Vec<Vec<VerifySource>> },
     /// Compare the lengths of append-optimized files with the catalogs of the running servers, or with `backups[i]` of

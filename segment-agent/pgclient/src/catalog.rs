@@ -46,6 +46,9 @@ pub struct Relation {
     pub kind: char,
     /// oid of the table it inherits from or is a partition of.
     pub parent: Option<u32>,
+    /// oid of the relation that it cannot be used without, and that needs it: of an index its table, of a TOAST table the table
+    /// it serves, of a sequence the table with its column.
+    pub owner: Option<u32>,
 }
 
 impl Server {
@@ -99,9 +102,15 @@ impl Server {
         // The path is asked for mapped catalogs only: for millions of relations it would fill the server's caches.
         let sql = "SELECT c.oid, c.relfilenode, \
                    CASE WHEN c.relfilenode = 0 THEN pg_catalog.pg_relation_filepath(c.oid) END, \
-                   n.nspname, c.relname, c.relkind, i.inhparent \
+                   n.nspname, c.relname, c.relkind, i.inhparent, coalesce(x.indrelid, t.oid, d.refobjid) \
                    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-                   LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid ORDER BY c.oid";
+                   LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid \
+                   LEFT JOIN pg_catalog.pg_index x ON x.indexrelid = c.oid \
+                   LEFT JOIN pg_catalog.pg_class t ON t.reltoastrelid = c.oid AND c.relkind = 't' \
+                   LEFT JOIN pg_catalog.pg_depend d ON d.objid = c.oid AND c.relkind = 'S' \
+                   AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objsubid = 0 \
+                   AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IN ('a', 'i') \
+                   ORDER BY c.oid";
         let rows = self.rows(what, sql).await?.into_iter().map(|row| {
             let mut columns = row.into_iter();
             let mut next = || columns.next().flatten();
@@ -115,6 +124,7 @@ impl Server {
                 name: self.parsed(what, next())?,
                 kind: self.parsed(what, next())?,
                 parent: next().map(|parent| self.parsed(what, Some(parent))).transpose()?,
+                owner: next().map(|owner| self.parsed(what, Some(owner))).transpose()?,
             })
         });
         rows.collect()

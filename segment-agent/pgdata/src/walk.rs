@@ -12,7 +12,7 @@ pub enum Treatment {
 }
 
 /// Names that a server recreates, or that must not reach another server, at any depth (storage format, section 3.1).
-const NOT_COPIED: [&str; 17] = [
+const NOT_COPIED: [&str; 19] = [
     "log",
     "pg_log",
     "pg_xlog",
@@ -30,6 +30,9 @@ const NOT_COPIED: [&str; 17] = [
     "pg_snapshots",
     "pg_subtrans",
     "standby.signal",
+    // What a restore by Damson leaves behind.
+    ".damson-restore",
+    ".damson-restored",
 ];
 
 /// Treatment of the entry whose last path element is `basename`. The rule looks at nothing else, so that the set of

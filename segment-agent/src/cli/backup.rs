@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use formats::lease::LeaseKind;
+use formats::selection::Selector;
 use formats::wire::{Event, PushedSegment};
 use formats::{ContentId, TablespaceSpec};
 use settings::Settings;
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backups::{self, Wanted};
 use crate::error::{Error, Result};
-use crate::fetch::{FetchRequest, Fetched, fetch};
+use crate::fetch::{FetchRequest, Fetched, Places, fetch};
 use crate::lease::{self, Lease, LeaseRequest};
 use crate::monitor::Monitor;
 use crate::push::{PushRequest, push};
@@ -64,19 +65,22 @@ pub async fn push_here(
     done
 }
 
-/// Restores a backup of the configured storage's root. `restore_spec`: file that names other places for the tablespaces.
+/// Restores a backup of the configured storage's root. `only`: lists of databases and tables, all if there are none;
+/// `restore_spec`: file that names other places for the tablespaces.
 pub async fn fetch_here(
     settings: &Settings,
     wanted: &Wanted,
     destination: PathBuf,
+    only: &[String],
     restore_spec: Option<&Path>,
     cancel: &CancellationToken,
 ) -> Result<Fetched> {
     let repository = Repository::open(settings)?;
     let backup = backups::find(&repository, wanted).await?;
-    let tablespaces = restore_spec.map(read_restore_spec).transpose()?;
+    let only = selectors(only)?;
+    let tablespaces = restore_spec.map(read_restore_spec).transpose()?.map_or(Places::Recorded, Places::Spec);
     let durable = !settings.bool("WALG_TAR_DISABLE_FSYNC")?;
-    let request = FetchRequest { backup, destination, tablespaces, of_cluster: false, durable };
+    let request = FetchRequest { tablespaces, only, durable, ..FetchRequest::new(backup, destination, false) };
     let pool = fetch_pool(settings, &repository)?;
     let reading = format!("a restore of {}", request.backup);
     let lease = Lease::read(repository.store(), &reading, lease::term(settings)?).await;
@@ -114,6 +118,18 @@ pub fn wanted(name: Option<&str>, data: Option<&str>) -> Result<Wanted> {
             "give either a name or --target-user-data",
         )),
     }
+}
+
+/// What the lists of `--restore-only` name.
+pub fn selectors(lists: &[String]) -> Result<Vec<Selector>> {
+    let mut all = Vec::new();
+    for list in lists {
+        let some = Selector::parse_list(list).map_err(|error| {
+            Error::refused(error.to_string(), "write db, db/table, db/schema.table or db/schema/table")
+        })?;
+        all.extend(some);
+    }
+    Ok(all)
 }
 
 fn read_restore_spec(path: &Path) -> Result<TablespaceSpec> {

@@ -1,19 +1,22 @@
 //! The documents beside a backup's archives, proved against the manifest where there is one. WAL-G's trees have none.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, BufReader, Read};
 
 use codec::{Cipher, Codec, Decoder};
-use formats::ao::{AoFile, AoFilesMetadata};
-use formats::files::FilesMetadataReader;
+use formats::ao::AoFilesMetadata;
+use formats::files::{DatabasesByNames, FileDescription, FilesMetadataReader};
 use formats::pax::PaxFilesMetadata;
+use formats::segment::SegmentSentinel;
 use formats::{BackupName, go_json, layout};
 use serde::de::DeserializeOwned;
 use storage::{ErrorKind, ObjectInfo};
 use tokio_util::sync::CancellationToken;
 
-use super::extract::Job;
-use super::proofs::Proofs;
+use super::plan::{FileList, Tar};
+use super::proofs::{Proofs, rooted};
+use super::shared::Shared;
 use crate::bridge::{Driver, ObjectDigest, ObjectSource, on_worker};
 use crate::error::{Error, Result, from_io};
 use crate::repository::Repository;
@@ -33,7 +36,7 @@ pub struct Documents<'a> {
 }
 
 impl Documents<'_> {
-    /// The manifest; every object that it knows must be among `objects` (keys inside the backup's folder), with its size.
+    /// The manifest, if there is one.
     pub async fn proofs(&self, objects: &BTreeMap<String, ObjectInfo>) -> Result<Option<Proofs>> {
         let key = layout::manifest_key(self.backup);
         if !objects.contains_key(name_of(&key)) {
@@ -47,61 +50,69 @@ impl Documents<'_> {
             Proofs::read(plain).map_err(|error| Error::damaged(&key, error))
         })
         .await?;
-        for (name, proof) in &proofs.objects {
-            let found = objects.get(name.as_ref()).map(|object| object.size);
-            if found != Some(proof.bytes) {
-                let is = found.map_or("it is missing".to_owned(), |bytes| format!("it has {bytes} bytes"));
-                let why = format!("the manifest promises {} bytes, but {is}", proof.bytes);
-                return Err(Error::damaged(format!("{}{name}", layout::backup_folder(self.backup)), why));
-            }
-        }
         Ok(Some(proofs))
     }
 
-    /// Names of the archives that files_metadata.json lists. A full backup without this file loses only this check.
-    pub async fn listed_archives(&self, proofs: Option<&Proofs>) -> Result<BTreeSet<String>> {
+    /// files_metadata.json without its names; nothing if there is none.
+    pub async fn file_list(&self, proofs: Option<&Proofs>) -> Result<Option<FileList>> {
         let key = layout::files_metadata_key(self.backup);
-        let (repository, driver, cancel) = (self.repository.clone(), self.driver.clone(), self.cancel.clone());
-        let read_key = key.clone();
-        let (names, digest) = on_worker(move || {
-            let source = match ObjectSource::open(&driver, &cancel, repository.store(), &read_key) {
-                Err(Error::Storage(error)) if error.kind() == ErrorKind::NotFound => return Ok(Default::default()),
-                opened => opened?,
-            };
-            let digest = source.whole();
-            let mut reader = BufReader::with_capacity(BUFFER_BYTES, source);
-            let damaged = |error: &dyn std::fmt::Display| Error::damaged(&read_key, error);
-            let names =
-                FilesMetadataReader::new(&read_key, &mut reader).tar_file_sets().map_err(|error| damaged(&error))?;
-            std::io::copy(&mut reader, &mut std::io::sink()).map_err(|error| damaged(&error))?;
-            Ok((names, digest.get().copied()))
-        })
-        .await?;
+        let list = self.files_metadata(&key, |reader| {
+            let (list, tar_numbers) = (RefCell::new(FileList::default()), RefCell::new(HashMap::new()));
+            reader.files_and_tar_members(
+                |path, description| list.borrow_mut().add_file(rooted(&path), &description),
+                |tar, member| list.borrow_mut().add_member(rooted(&member), tar, &mut tar_numbers.borrow_mut()),
+            )?;
+            Ok(list.into_inner())
+        });
+        let Some((list, digest)) = list.await? else { return Ok(None) };
+        self.prove(&key, digest, proofs)?;
+        Ok(Some(list))
+    }
+
+    /// The names of databases and tables; empty if the backup has none.
+    pub async fn names(&self, proofs: Option<&Proofs>) -> Result<DatabasesByNames> {
+        let key = layout::files_metadata_key(self.backup);
+        let Some((names, digest)) = self.files_metadata(&key, |reader| reader.databases()).await? else {
+            return Ok(DatabasesByNames::default());
+        };
         self.prove(&key, digest, proofs)?;
         Ok(names)
     }
 
+    /// Passes over the document once, to its end; nothing if there is none.
+    async fn files_metadata<T: Send + 'static>(
+        &self,
+        key: &str,
+        read: impl FnOnce(FilesMetadataReader<&mut BufReader<ObjectSource>>) -> Result<T, formats::Error> + Send + 'static,
+    ) -> Result<Option<(T, Option<ObjectDigest>)>> {
+        let (repository, driver, cancel) = (self.repository.clone(), self.driver.clone(), self.cancel.clone());
+        let key = key.to_owned();
+        on_worker(move || {
+            let source = match ObjectSource::open(&driver, &cancel, repository.store(), &key) {
+                Err(Error::Storage(error)) if error.kind() == ErrorKind::NotFound => return Ok(None),
+                opened => opened?,
+            };
+            let digest = source.whole();
+            let mut reader = BufReader::with_capacity(BUFFER_BYTES, source);
+            let damaged = |error: &dyn std::fmt::Display| Error::damaged(&key, error);
+            let found = read(FilesMetadataReader::new(&key, &mut reader)).map_err(|error| damaged(&error))?;
+            std::io::copy(&mut reader, &mut std::io::sink()).map_err(|error| damaged(&error))?;
+            Ok(Some((found, digest.get().copied())))
+        })
+        .await
+    }
+
     /// Append-optimized and PAX files that live in the segment's shared folders. `required`: the list of the former must exist.
-    pub async fn shared_objects(&self, proofs: Option<&Proofs>, required: bool) -> Result<Vec<Job>> {
-        let mut jobs = Vec::new();
+    pub async fn shared_files(&self, proofs: Option<&Proofs>, required: bool) -> Result<BTreeMap<Box<str>, Shared>> {
         let key = layout::ao_files_metadata_key(self.backup);
         let ao: Option<AoFilesMetadata> = self.small(&key, proofs).await?;
         if required && ao.is_none() {
             return Err(Error::damaged(key, "it is missing, and with it the list of append-optimized files"));
         }
-        for (path, file) in ao.unwrap_or_default().files {
-            jobs.push(ao_job(path, file)?);
-        }
         let pax: Option<PaxFilesMetadata> = self.small(&layout::pax_files_metadata_key(self.backup), proofs).await?;
-        for (path, file) in pax.unwrap_or_default().files {
-            jobs.push(Job::Plain {
-                key: layout::paxfile_key(&file.storage_path),
-                path,
-                mode: file.file_mode,
-                ao_sum: None,
-            });
-        }
-        Ok(jobs)
+        let ao = ao.unwrap_or_default().files.into_iter().map(|(path, file)| (rooted(&path), Shared::from(file)));
+        let pax = pax.unwrap_or_default().files.into_iter().map(|(path, file)| (rooted(&path), Shared::from(file)));
+        Ok(ao.chain(pax).collect())
     }
 
     /// A document that single servers' backups do not have.
@@ -147,11 +158,42 @@ fn name_of(key: &str) -> &str {
     key.rsplit('/').next().unwrap_or(key)
 }
 
-fn ao_job(path: String, file: AoFile) -> Result<Job> {
-    let key = layout::aosegment_key(&file.storage_path);
-    if file.is_incremented {
-        return Err(Error::refused(format!("{key} is the delta of an append-optimized file"), "restore a full backup"));
+impl FileList {
+    fn add_file(&mut self, path: Box<str>, description: &FileDescription) {
+        let record = self.records.entry(path).or_default();
+        record.listed = true;
+        record.increment = description.is_incremented;
+        record.skipped = description.is_skipped;
     }
-    let ao_sum = (!file.checksum.is_empty()).then(|| (u64::try_from(file.eof).unwrap_or(0), file.checksum));
-    Ok(Job::Plain { key, path, mode: file.file_mode, ao_sum })
+
+    /// Archives without members, and without a name, which WAL-G lists too, never come here.
+    fn add_member(&mut self, path: Box<str>, tar: &str, numbers: &mut HashMap<String, u32>) {
+        let number = match numbers.get(tar) {
+            Some(number) => *number,
+            None => {
+                let number = u32::try_from(self.tars.len()).unwrap_or(u32::MAX);
+                self.tars.push(tar.to_owned());
+                numbers.insert(tar.to_owned(), number);
+                number
+            }
+        };
+        let record = self.records.entry(path).or_default();
+        record.tar = match record.tar {
+            Tar::None => Tar::One(number),
+            Tar::One(same) if same == number => Tar::One(same),
+            Tar::One(_) | Tar::Several => Tar::Several,
+        };
+    }
+
+    /// What sentinels held before there was a files_metadata.json.
+    pub fn of_legacy(sentinel: &SegmentSentinel) -> Self {
+        let (mut list, mut numbers) = (Self::default(), HashMap::new());
+        for (path, description) in &sentinel.legacy_files {
+            list.add_file(rooted(path), description);
+        }
+        for (tar, members) in &sentinel.legacy_tar_file_sets {
+            members.iter().for_each(|member| list.add_member(rooted(member), tar, &mut numbers));
+        }
+        list
+    }
 }

@@ -1,12 +1,13 @@
 //! The directory that a backup is restored into.
 //!
 //! While a restore is under way the directory holds a marker, locked by the process at work. Paths from the backup are never
-//! trusted: no `..`, and no symbolic link is followed but those of the tablespaces, which are made here.
+//! trusted: no `..`, and no symbolic link is followed but those of the tablespaces, which are made here. The directory of every
+//! tablespace holds a marker too, a link to the data directory, so that no two restores take the same one.
 
 use std::collections::HashSet;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -14,10 +15,14 @@ use std::time::Duration;
 use formats::TablespaceSpec;
 use nix::fcntl::{OFlag, PosixFadviseAdvice, posix_fadvise};
 
+use super::finished::RECORD;
 use crate::error::{Error, Result};
 
 /// Present while a restore is not finished.
-const MARKER: &str = ".damson-restore";
+pub const MARKER: &str = ".damson-restore";
+
+/// In the marker from the moment on when nothing is left but to take the markers away.
+const FINISHING: &str = "finishing";
 
 /// The kernel is asked to begin writing each time so much of a file is waiting, so that the flush at the end finds little left.
 const WRITE_BEHIND_BYTES: u64 = 2 << 20;
@@ -41,7 +46,7 @@ impl Target {
         make_directories(&root)?;
         let earlier = refuse_foreign_content(&root, &identity)?;
         if earlier.is_none() {
-            refuse_used_tablespaces(&tablespaces)?;
+            refuse_used_tablespaces(&root, &tablespaces)?;
         }
         let path = root.join(MARKER);
         let fail = |error| Error::file("writing", &path, error);
@@ -56,6 +61,7 @@ impl Target {
         let (resumed, finished) = (earlier.is_some(), earlier.unwrap_or_default());
         let target = Self { root, tablespaces, durable, resumed, marker: Mutex::new(marker), finished };
         target.make_tablespaces()?;
+        remove_if_there(&target.root.join(RECORD))?;
         Ok(target)
     }
 
@@ -129,6 +135,16 @@ impl Target {
         written
     }
 
+    /// Opens a file that was restored already, to change it.
+    pub fn open_file(&self, name: &str) -> Result<OpenFile<'_>> {
+        let path = self.resolve(name)?;
+        self.refuse_links_above(&path)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).custom_flags(OFlag::O_NOFOLLOW.bits());
+        let file = options.open(&path).map_err(|error| Error::file("opening", &path, error))?;
+        Ok(OpenFile { target: self, file, path })
+    }
+
     /// Ends a file.
     pub fn seal(&self, file: &File, path: &Path, mode: u32) -> Result<()> {
         file.set_permissions(Permissions::from_mode(mode))
@@ -142,14 +158,20 @@ impl Target {
         make_link(&path, points_to)
     }
 
-    /// Flushes everything, then takes the marker away: from here on the directory is whole.
-    pub fn finish(&self) -> Result<()> {
+    /// Flushes everything, then takes the markers away: from here on the directory is whole. `before_release` runs between the
+    /// two, with the data directory.
+    pub fn finish(&self, before_release: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+        let locations: Vec<_> = self.tablespaces.tablespaces.values().map(|space| PathBuf::from(&space.loc)).collect();
         if self.durable {
-            let locations = self.tablespaces.tablespaces.values().map(|space| PathBuf::from(&space.loc));
-            for place in std::iter::once(self.root.clone()).chain(locations) {
-                flush_file_system(&place)?;
+            for place in std::iter::once(&self.root).chain(&locations) {
+                flush_file_system(place)?;
             }
         }
+        self.note_finished(FINISHING)?;
+        for location in &locations {
+            remove_if_there(&location.join(MARKER))?;
+        }
+        before_release(&self.root)?;
         let path = self.root.join(MARKER);
         std::fs::remove_file(&path).map_err(|error| Error::file("removing", &path, error))?;
         if self.durable { flush_file_system(&self.root) } else { Ok(()) }
@@ -159,6 +181,9 @@ impl Target {
         for space in self.tablespaces.tablespaces.values() {
             let location = PathBuf::from(&space.loc);
             make_directories(&location)?;
+            if !self.finished.contains(FINISHING) {
+                claim_tablespace(&self.root, &location)?;
+            }
             let link = self.resolve(&space.link)?;
             make_directories(link.parent().unwrap_or(&self.root))?;
             make_link(&link, &location)?;
@@ -229,17 +254,76 @@ fn lock_with_patience(marker: &File) -> bool {
     })
 }
 
-/// Before the marker is written: the run after a refusal must not take another server's tablespace for its own unfinished
-/// work.
-fn refuse_used_tablespaces(tablespaces: &TablespaceSpec) -> Result<()> {
-    for space in tablespaces.tablespaces.values() {
-        let location = Path::new(&space.loc);
-        if std::fs::read_dir(location).is_ok_and(|mut entries| entries.next().is_some()) {
-            let what = format!("the tablespace directory {} is not empty", location.display());
-            return Err(Error::refused(what, "empty it, or give another place with --restore-spec"));
+/// Before the marker is written, so that a refusal leaves nothing behind.
+fn refuse_used_tablespaces(root: &Path, tablespaces: &TablespaceSpec) -> Result<()> {
+    let locations = tablespaces.tablespaces.values().map(|space| Path::new(&space.loc));
+    locations.filter(|location| location.exists()).try_for_each(|location| refuse_used(root, location))
+}
+
+/// The directory must be empty, or marked as belonging to this restore.
+fn refuse_used(root: &Path, location: &Path) -> Result<()> {
+    let remedy = "empty it, or name another place: for a cluster under \"tablespaces\" in the restore config \
+                  ({\"<oid>\": \"/new/directory\"}), for a single server with --restore-spec";
+    match std::fs::read_link(location.join(MARKER)) {
+        Ok(owner) if owner == root => return Ok(()),
+        Ok(owner) => {
+            let what = format!(
+                "the tablespace directory {} is used by the restore into {}",
+                location.display(),
+                owner.display()
+            );
+            return Err(Error::refused(what, remedy));
         }
+        Err(_) => {}
     }
-    Ok(())
+    let mut entries = std::fs::read_dir(location).map_err(|error| Error::file("listing", location, error))?;
+    if entries.next().is_none() {
+        return Ok(());
+    }
+    Err(Error::refused(format!("the tablespace directory {} is not empty", location.display()), remedy))
+}
+
+/// Of two restores that take the same directory at once, one makes the marker.
+fn claim_tablespace(root: &Path, location: &Path) -> Result<()> {
+    refuse_used(root, location)?;
+    let marker = location.join(MARKER);
+    match symlink(root, &marker) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => refuse_used(root, location),
+        made => made.map_err(|error| Error::file("marking", &marker, error)),
+    }
+}
+
+fn remove_if_there(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::file("removing", path, error)),
+        _ => Ok(()),
+    }
+}
+
+/// A file that is being changed.
+pub struct OpenFile<'a> {
+    target: &'a Target,
+    file: File,
+    pub path: PathBuf,
+}
+
+impl OpenFile<'_> {
+    pub fn length(&self) -> std::io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    /// Cuts the file or makes it longer.
+    pub fn resize(&self, bytes: u64) -> Result<()> {
+        self.file.set_len(bytes).map_err(|error| Error::file("resizing", &self.path, error))
+    }
+
+    pub fn write_at(&self, content: &[u8], at: u64) -> Result<()> {
+        self.file.write_all_at(content, at).map_err(|error| Error::file("writing", &self.path, error))
+    }
+
+    pub fn seal(&self, mode: u32) -> Result<()> {
+        self.target.seal(&self.file, &self.path, mode)
+    }
 }
 
 fn make_directories(path: &Path) -> Result<()> {
@@ -291,7 +375,7 @@ mod tests {
         assert_eq!(again.finished_by_earlier_run(), HashSet::from(["part_001.tar.lz4".to_owned()]));
         drop(again);
         assert!(claim(dir.path(), "c in s").is_err());
-        claim(dir.path(), "b in s").unwrap().finish().unwrap();
+        claim(dir.path(), "b in s").unwrap().finish(|_| Ok(())).unwrap();
         assert!(!claim(dir.path(), "c in s").unwrap().is_resumed());
     }
 
@@ -308,6 +392,21 @@ mod tests {
         }
         std::fs::remove_file(space.path().join("x")).unwrap();
         assert!(!claim().unwrap().is_resumed());
+    }
+
+    #[test]
+    fn two_restores_do_not_share_a_tablespace() {
+        let (first, second, space) =
+            (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let loc = space.path().to_str().unwrap();
+        let spec = format!(r#"{{"base_prefix":"/b","tablespaces":["5"],"5":{{"loc":"{loc}","link":"pg_tblspc/5"}}}}"#);
+        let spec: TablespaceSpec = serde_json::from_str(&spec).unwrap();
+        let claim = |root: &Path| Target::claim(root.to_owned(), spec.clone(), "b in s".to_owned(), false);
+        drop(claim(first.path()).unwrap());
+        assert!(claim(second.path()).is_err_and(|error| error.to_string().contains(loc)));
+        std::fs::write(space.path().join("x"), b"1").unwrap();
+        claim(first.path()).unwrap().finish(|_| Ok(())).unwrap();
+        assert_eq!(std::fs::read_dir(space.path()).unwrap().count(), 1);
     }
 
     #[test]

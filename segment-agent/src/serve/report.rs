@@ -125,7 +125,8 @@ mod tests {
         };
         run_job(&ended, failing).await.unwrap();
 
-        let running = job(&state, "running", Work::Unpack { sources: Vec::new() });
+        let running =
+            job(&state, "running", Work::Unpack { sources: Vec::new(), only: Vec::new(), tablespaces: Vec::new() });
         let lock = running.lock().unwrap();
         let journal = Journal::create(&running.journal_path()).unwrap();
         journal.record(Event::Started { pid: 1 });

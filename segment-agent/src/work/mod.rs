@@ -11,6 +11,7 @@ mod verify;
 
 use std::sync::Arc;
 
+use formats::selection::Selector;
 use formats::server::ServerAction;
 use formats::wire::{Event, JobSpec, RecoverySettings, SegmentResult, SegmentTarget, VerifySource, Work};
 use formats::{BackupId, BackupName};
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bridge::joined;
 use crate::error::{Error, Result, keep_first};
-use crate::fetch::{FetchRequest, fetch};
+use crate::fetch::{FetchRequest, Places, fetch};
 use crate::monitor::{Monitor, Sink};
 use crate::pool::Pool;
 use crate::push::{PushRequest, push};
@@ -47,7 +48,7 @@ enum Task {
     Push { id: BackupId, base: Option<BackupName>, permanent: bool },
     SwitchWal,
     LeaveBackupMode,
-    Unpack { backup: BackupName },
+    Unpack { backup: BackupName, only: Vec<Selector>, tablespaces: Places },
     Verify { sources: Vec<VerifySource> },
     CheckAoLength { backup: Option<BackupName> },
     Prepare { recovery: RecoverySettings, pg_hba: Option<String> },
@@ -91,7 +92,15 @@ fn tasks(work: &Work, segments: usize) -> Result<Vec<Task>> {
         Work::CheckAoLength { backups: Some(backups) } => {
             backups.iter().map(|backup| Task::CheckAoLength { backup: Some(backup.clone()) }).collect()
         }
-        Work::Unpack { sources } => sources.iter().map(|backup| Task::Unpack { backup: backup.clone() }).collect(),
+        Work::Unpack { sources, only, tablespaces } => {
+            let moves = tablespaces.iter().cloned().map(Places::Moved).chain(std::iter::repeat(Places::Recorded));
+            let task = |(backup, tablespaces): (&BackupName, Places)| Task::Unpack {
+                backup: backup.clone(),
+                only: only.clone(),
+                tablespaces,
+            };
+            sources.iter().zip(moves).map(task).collect()
+        }
         Work::Verify { sources } => sources.iter().map(|sources| Task::Verify { sources: sources.clone() }).collect(),
         Work::Prepare { recovery, pg_hba } => {
             (0..segments).map(|_| Task::Prepare { recovery: recovery.clone(), pg_hba: pg_hba.clone() }).collect()
@@ -146,7 +155,10 @@ async fn run_task(shared: &Shared, target: &SegmentTarget, task: Task, monitor: 
             let repository = shared.repository.segment(target.content);
             check_lengths(&repository, target, &connect()?, backup.as_ref()).await
         }
-        Task::Unpack { backup } => run_fetch(shared, target, backup, monitor).await,
+        Task::Unpack { backup, only, tablespaces } => {
+            let request = FetchRequest::new(backup, target.data_dir.clone(), true);
+            run_fetch(shared, target, FetchRequest { only, tablespaces, ..request }, monitor).await
+        }
         Task::Prepare { recovery, pg_hba } => {
             prepare::prepare(&shared.settings, target, &recovery, pg_hba.as_deref())?;
             Ok(SegmentResult::Prepared)
@@ -183,12 +195,11 @@ fn push_request(shared: &Shared, target: &SegmentTarget, connect: ConnectOptions
 async fn run_fetch(
     shared: &Shared,
     target: &SegmentTarget,
-    backup: BackupName,
+    request: FetchRequest,
     monitor: &Monitor,
 ) -> Result<SegmentResult> {
     let durable = !shared.settings.bool("WALG_TAR_DISABLE_FSYNC")?;
-    let request =
-        FetchRequest { backup, destination: target.data_dir.clone(), tablespaces: None, of_cluster: true, durable };
+    let request = FetchRequest { durable, ..request };
     let repository = shared.repository.segment(target.content);
     let fetched = fetch(&repository, &request, &shared.pool, monitor, &shared.cancel).await?;
     Ok(SegmentResult::Unpacked { files: fetched.files, bytes: fetched.bytes, kept_files: fetched.kept_files })

@@ -26,6 +26,7 @@ pub fn prepare(
         let what = format!("{} holds no restored data directory", target.data_dir.display());
         return Err(Error::refused(what, "unpack the backup first: backup-fetch --mode unpack"));
     }
+    crate::fetch::forget_finished(&target.data_dir)?;
     if let Some(pg_hba) = pg_hba {
         replace(&target.data_dir.join("pg_hba.conf"), pg_hba)?;
     }

@@ -174,8 +174,7 @@ pub fn directory() -> tempfile::TempDir {
 
 pub fn restore(repository: &Repository, backup: &BackupName, destination: &Path) -> Result<Fetched, Error> {
     let destination = destination.to_owned();
-    let request =
-        FetchRequest { backup: backup.clone(), destination, tablespaces: None, durable: false, of_cluster: true };
+    let request = FetchRequest { durable: false, ..FetchRequest::new(backup.clone(), destination, true) };
     let cancel = CancellationToken::new();
     block_on(fetch(repository, &request, &Pool::with_workers(2), &Monitor::silent(), &cancel))
 }

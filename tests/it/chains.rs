@@ -1,0 +1,5 @@
+//! Restores of deltas with all that they are based on, and to other places than they came from.
+
+mod objects;
+mod places;
+mod points;
