@@ -14,8 +14,8 @@ use formats::wire::{SegmentResult, Work};
 use segment_agent::lease::{self, Lease};
 
 use super::cluster_start;
-pub use super::restore_plan::{Plan, choose_contents, lay_out};
 use super::restore_plan::plan;
+pub use super::restore_plan::{Plan, choose_contents, lay_out};
 use crate::cluster::Node;
 use crate::error::{Error, Result};
 use crate::session::Session;
