@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand};
-use segment_agent::cli::{Delete, RepositoryCommand};
+use segment_agent::cli::{Delete, DeltaFlags, RepositoryCommand};
 
 /// Backs up and restores a PostgreSQL server, in WAL-G's storage format.
 #[derive(Debug, Parser)]
@@ -29,6 +29,8 @@ pub enum Command {
         /// Any JSON value, stored with the backup
         #[arg(long, value_name = "JSON")]
         add_user_data: Option<String>,
+        #[command(flatten)]
+        delta: DeltaFlags,
     },
     /// Restore a backup into a directory
     BackupFetch {

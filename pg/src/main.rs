@@ -43,9 +43,10 @@ fn run(settings: &Settings, command: Command) -> Result<()> {
 
 async fn carry_out(settings: &Settings, command: Command, cancel: &CancellationToken) -> Result<()> {
     match command {
-        Command::BackupPush { db_directory, permanent, add_user_data } => {
+        Command::BackupPush { db_directory, permanent, add_user_data, delta } => {
+            let wish = delta.wish(settings, permanent)?;
             let user_data = cli::user_data(add_user_data.as_deref().or(settings.get("WALG_SENTINEL_USER_DATA")))?;
-            let pushed = cli::push_here(settings, db_directory, permanent, user_data, cancel).await?;
+            let pushed = cli::push_here(settings, db_directory, &wish, user_data, cancel).await?;
             tracing::info!("Wrote backup with name {} to storage default", pushed.backup_name);
         }
         Command::BackupFetch {

@@ -9,6 +9,7 @@ pub mod bridge;
 pub mod cli;
 pub mod copy;
 pub mod data_dir;
+pub mod delta;
 pub mod environment;
 pub mod error;
 pub mod fetch;

@@ -6,6 +6,7 @@ mod copies;
 mod cycle;
 mod damage;
 mod deletes;
+mod deltas;
 mod drill;
 mod golden;
 mod partial;

@@ -1,6 +1,6 @@
 //! `backup-push`: the cluster, backed up.
 //!
-//! Preflight; then every segment is backed up, all hosts at once; then a restore point of the backup's name is created, the
+//! Preflight; then every segment is backed up, in full or as a delta of an earlier backup, all hosts at once; then a restore point of the backup's name is created, the
 //! log is switched, and the log from every segment's start to the point is proved to be in the archive. Only then is the
 //! restore point stored, and the cluster sentinel last: a backup that is listed can be restored to a consistent cluster.
 
@@ -15,10 +15,13 @@ use formats::lease::LeaseKind;
 use formats::wire::{PushedSegment, SegmentResult, Work};
 use formats::{BackupId, BackupName, ContentId, DATE_FORMAT, Timestamp, layout};
 use pgclient::greenplum;
-use segment_agent::cli;
+use segment_agent::cli::{self, DeltaFlags};
+use segment_agent::delta::Wish;
 use segment_agent::lease::Lease;
 use segment_agent::repository::Repository;
 
+use super::backup_mark;
+use super::delta::{self, Plan};
 use super::preflight;
 use super::restore_point::{self, Point, Stretch};
 use super::row_counts;
@@ -36,28 +39,25 @@ pub struct BackupPush {
     /// Never removed by a delete command
     #[arg(short, long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
     permanent: bool,
-    /// A full backup; this version makes no others
-    #[arg(short, long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide = true)]
-    full: bool,
     /// Any JSON value, stored with the backup; WALG_SENTINEL_USER_DATA is used where this is absent
     #[arg(long, value_name = "JSON")]
     add_user_data: Option<String>,
     /// Store rows and sums of every table, for `drill` to compare: of the tables that did not change meanwhile
     #[arg(long)]
     row_counts: bool,
+    #[command(flatten)]
+    delta: DeltaFlags,
 }
 
 pub async fn run(session: &Session, arguments: BackupPush) -> Result<()> {
     let user_data = arguments.add_user_data.as_deref().or(session.settings.get("WALG_SENTINEL_USER_DATA"));
     let user_data = cli::user_data(user_data)?;
-    if session.settings.int("WALG_DELTA_MAX_STEPS")?.is_some_and(|steps| steps > 0) {
-        tracing::warn!("WALG_DELTA_MAX_STEPS has no effect: this version makes full backups");
-    }
+    let wish = arguments.delta.wish(&session.settings, arguments.permanent)?;
     let repository = session.repository()?;
     let work = "a backup that is being prepared";
     session
         .under_lease(&repository, LeaseKind::Push, work, async |lease| {
-            push(session, &repository, lease, arguments, user_data).await
+            push(session, &repository, lease, &wish, user_data, arguments.row_counts).await
         })
         .await
 }
@@ -66,20 +66,26 @@ async fn push(
     session: &Session,
     repository: &Repository,
     lease: &Lease,
-    arguments: BackupPush,
+    wish: &Wish,
     user_data: Option<serde_json::Value>,
+    rows: bool,
 ) -> Result<()> {
     let cluster = Cluster::discover(&session.settings).await?;
     preflight::run(session, &cluster.nodes).await?;
     greenplum::lock_backups(&cluster.server).await?;
     leave_stale_backup_mode(session, &cluster).await?;
 
-    let name = unused_name(repository).await?;
-    lease.describe(&format!("backup {name}")).await?;
+    let plan = delta::plan(repository, wish).await?;
+    plan.iter().for_each(|plan| plan.warn_of_missing(&cluster.nodes));
+    let names = unused_names(repository, plan.as_ref()).await?;
+    lease.describe(&format!("backup {}", names.of(plan.is_some()))).await?;
     let start_time = now();
-    tracing::info!("backup {name}: {} segments", cluster.nodes.len());
-    let pushed = push_segments(session, &cluster.nodes, arguments.permanent).await?;
-    let before = row_counts::before(session, &cluster, arguments.row_counts).await;
+    tracing::info!("backup {}: {} segments", names.of(plan.is_some()), cluster.nodes.len());
+    let pushed = push_segments(session, &cluster.nodes, plan.as_ref(), wish.permanent).await?;
+    // Every segment may have found a reason for a full backup: then nothing of the base is needed.
+    let plan = plan.filter(|_| pushed.values().any(|segment| segment.delta_from.is_some()));
+    let name = names.of(plan.is_some()).clone();
+    let before = row_counts::before(session, &cluster, rows).await;
     let point = make_consistent(session, repository, &cluster, &name, &pushed).await?;
 
     row_counts::store(session, &cluster, repository, &name, before).await;
@@ -97,15 +103,19 @@ async fn push(
         hostname: point.hostname.clone(),
         gp_version: cluster.version_text(),
         gp_flavor: cluster.flavor_text().to_owned(),
-        is_permanent: arguments.permanent,
+        is_permanent: wish.permanent,
         system_identifier: point.system_identifier,
         uncompressed_size: pushed.values().map(|segment| segment.uncompressed_bytes).sum(),
         compressed_size: pushed.values().map(|segment| segment.compressed_bytes).sum(),
         data_catalog_size: pushed.values().map(|segment| segment.data_catalog_bytes).sum(),
-        increment_from: None,
-        increment_full_name: None,
-        increment_count: None,
+        increment_from: plan.as_ref().map(|plan| plan.base.clone()),
+        increment_full_name: plan.as_ref().map(|plan| plan.full_name.clone()),
+        increment_count: plan.as_ref().map(|plan| plan.count),
     };
+    if let (Some(plan), true) = (&plan, wish.permanent) {
+        // What a permanent delta needs is permanent before the delta exists.
+        backup_mark::make_permanent(repository, &plan.base).await?;
+    }
     repository.put_json(&layout::sentinel_key(&name), &sentinel).await?;
     tracing::info!("Wrote backup with name {name} to storage default");
     Ok(())
@@ -124,27 +134,56 @@ async fn leave_stale_backup_mode(session: &Session, cluster: &Cluster) -> Result
     Ok(())
 }
 
+/// What the backup is called, whichever it becomes.
+struct Names {
+    full: BackupName,
+    delta: Option<BackupName>,
+}
+
+impl Names {
+    fn of(&self, is_delta: bool) -> &BackupName {
+        self.delta.as_ref().filter(|_| is_delta).unwrap_or(&self.full)
+    }
+}
+
 /// Names have seconds: where this one's is taken, the next one's is not.
-async fn unused_name(repository: &Repository) -> Result<BackupName> {
-    let mut name = layout::cluster_backup_name(chrono::Local::now().naive_local());
+async fn unused_names(repository: &Repository, plan: Option<&Plan>) -> Result<Names> {
+    let mut taken = None;
     for _ in 0..NAME_ATTEMPTS {
-        if repository.store().head(&layout::sentinel_key(&name)).await?.is_none() {
-            return Ok(name);
+        let time = chrono::Local::now().naive_local();
+        let delta = plan.map(|plan| delta_name(time, &plan.base)).transpose()?;
+        let names = Names { full: layout::cluster_backup_name(time), delta };
+        taken = None;
+        for name in names.delta.iter().chain([&names.full]) {
+            if repository.store().head(&layout::sentinel_key(name)).await?.is_some() {
+                taken = Some(name.clone());
+            }
+        }
+        if taken.is_none() {
+            return Ok(names);
         }
         tokio::time::sleep(NAME_PAUSE).await;
-        name = layout::cluster_backup_name(chrono::Local::now().naive_local());
     }
+    let name = taken.map(|name| name.to_string()).unwrap_or_default();
     Err(Error::refused(format!("a backup named {name} exists already"), "see whether the clock of this host is right"))
+}
+
+fn delta_name(time: chrono::NaiveDateTime, base: &BackupName) -> Result<BackupName> {
+    layout::cluster_delta_name(time, base).ok_or_else(|| {
+        let what = format!("a delta cannot be named after {base}, which holds no time");
+        Error::refused(what, "make a full backup with --full, or choose another base with --delta-from-name")
+    })
 }
 
 async fn push_segments(
     session: &Session,
     nodes: &[Node],
+    plan: Option<&Plan>,
     permanent: bool,
 ) -> Result<BTreeMap<ContentId, PushedSegment>> {
     let jobs = session.jobs(nodes, |nodes| Work::Push {
         ids: nodes.iter().map(|_| BackupId::new(uuid::Uuid::new_v4().to_string())).collect(),
-        bases: vec![None; nodes.len()],
+        bases: nodes.iter().map(|node| plan.and_then(|plan| plan.base_of(node.content))).collect(),
         permanent,
     })?;
     let mut progress = Progress::new("backing up");

@@ -11,6 +11,7 @@ pub mod cluster_start;
 pub mod copy;
 pub mod create_restore_point;
 pub mod delete;
+mod delta;
 pub mod drill;
 pub mod follow_primary;
 pub mod hosts;

@@ -264,6 +264,9 @@ pub struct PushedSegment {
     pub compressed_bytes: i64,
     pub data_catalog_bytes: i64,
     pub files: u64,
+    /// The backup that it is a delta of; nothing for a full one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delta_from: Option<BackupName>,
 }
 
 /// What became of a job, as its files tell it.
@@ -344,6 +347,7 @@ mod tests {
             compressed_bytes: 1,
             data_catalog_bytes: 1,
             files: 1,
+            delta_from: None,
         };
         let event = Event::SegmentDone { content: ContentId(0), result: SegmentResult::Pushed(pushed) };
         comes_back(Reply::Event(JournalEntry { number: 0, at_millis: 1, event }));

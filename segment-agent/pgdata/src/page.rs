@@ -1,6 +1,7 @@
 //! Pages of a relation: which of them changed since a position of the log, and their checksums.
 //!
-//! The rules are those of storage/bufpage.h, as WAL-G applies them to choose the pages of a delta.
+//! The rules are those of storage/bufpage.h, as WAL-G applies them to choose the pages of a delta; but WAL-G does not know the
+//! layout of Greenplum's pages and stores its heap files whole.
 
 use crate::Lsn;
 
@@ -10,8 +11,10 @@ pub const PAGE_HEADER_BYTES: usize = 24;
 const FILE_BYTES: u64 = 1 << 30;
 /// The flags that exist (`PD_VALID_FLAG_BITS`).
 const VALID_FLAGS: u16 = 7;
-/// Newest layout (`PG_PAGE_LAYOUT_VERSION` and one more, which WAL-G lets pass).
+/// Newest layout of PostgreSQL (`PG_PAGE_LAYOUT_VERSION` and one more, which WAL-G lets pass).
 const LAYOUT_VERSION: u16 = 5;
+/// Greenplum's number for the same layout.
+const GREENPLUM_LAYOUT_VERSION: u16 = 14;
 
 /// What a page is, seen from a position of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +61,7 @@ impl PageScan {
             && u32::from(special) <= size
             && lsn.0 != 0
             && u32::from(size_version & 0xFF00) == size
-            && size_version & 0xFF <= LAYOUT_VERSION;
+            && matches!(size_version & 0xFF, 0..=LAYOUT_VERSION | GREENPLUM_LAYOUT_VERSION);
         match (is_valid, lsn >= self.since) {
             (true, false) => Verdict::Unchanged,
             (true, true) => Verdict::Changed,
@@ -177,6 +180,7 @@ mod tests {
             assert_eq!(scan.verdict(&with(good(), at, value)), Verdict::Invalid, "{value} at {at}");
         }
         assert_eq!(scan.verdict(&page(32768, 5)), Verdict::Invalid, "another page size");
+        assert_eq!(scan.verdict(&with(good(), 18, 8192 | 14)), Verdict::Unchanged, "Greenplum's layout");
         assert_eq!(scan.verdict(&good()[..23]), Verdict::Invalid);
         assert_eq!(scan.verdict(&good()[..24]), Verdict::Unchanged, "the header is enough");
     }

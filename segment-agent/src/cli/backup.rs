@@ -10,7 +10,9 @@ use formats::{ContentId, TablespaceSpec};
 use settings::Settings;
 use tokio_util::sync::CancellationToken;
 
+use super::delta::base_of;
 use crate::backups::{self, Wanted};
+use crate::delta::Wish;
 use crate::error::{Error, Result};
 use crate::fetch::{FetchRequest, Fetched, Places, fetch};
 use crate::lease::{self, Lease, LeaseRequest};
@@ -19,23 +21,23 @@ use crate::push::{PushRequest, push};
 use crate::repository::Repository;
 use crate::work::{connect_options, fetch_pool, part_bytes, push_pool, stop_timeout};
 
-/// Full backup of `data_dir` into the root of the configured storage.
+/// Backup of `data_dir` into the root of the configured storage: full, or a delta where `wish` comes to that.
 pub async fn push_here(
     settings: &Settings,
     data_dir: PathBuf,
-    permanent: bool,
+    wish: &Wish,
     user_data: Option<serde_json::Value>,
     cancel: &CancellationToken,
 ) -> Result<PushedSegment> {
     let repository = Repository::open(settings)?;
     let control = crate::data_dir::read_control(&data_dir)?;
     crate::data_dir::refuse_contradictions(settings, &control)?;
-    let request = PushRequest {
+    let mut request = PushRequest {
         data_dir,
         connect: connect_options(settings)?,
         backup_id: None,
         user_data,
-        permanent,
+        permanent: wish.permanent,
         base: None,
         delta_count: None,
         part_bytes: part_bytes(settings)?,
@@ -52,7 +54,12 @@ pub async fn push_here(
     let done = {
         let stop = cancel.child_token();
         let monitor = logging_monitor();
-        let mut pushing = std::pin::pin!(push(&repository, &request, &pool, &monitor, &stop));
+        let mut pushing = std::pin::pin!(async {
+            if let Some((base, count)) = base_of(&repository, wish).await? {
+                (request.base, request.delta_count) = (Some(base), Some(count));
+            }
+            push(&repository, &request, &pool, &monitor, &stop).await
+        });
         tokio::select! {
             done = &mut pushing => done,
             lost = lease.lost() => {

@@ -4,6 +4,7 @@ mod archive;
 mod backup;
 mod copy;
 mod delete;
+mod delta;
 mod form;
 mod parse;
 mod repository;
@@ -24,6 +25,7 @@ pub use self::delete::{
     Before, Delete, DeleteFlags, Everything, Retain, Target, delete_here, leftover_age, print_summary,
     say_nothing_found, words,
 };
+pub use self::delta::DeltaFlags;
 pub use self::form::Form;
 pub use self::parse::{Parsed, parse};
 pub use self::repository::{BackupMark, RepositoryCommand, run_repository_command};

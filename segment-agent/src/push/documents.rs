@@ -10,9 +10,10 @@ use formats::segment::{ExtendedMetadata, SegmentSentinel};
 use formats::wire::PushedSegment;
 use formats::{DATE_FORMAT, layout};
 
+use super::begin::Begun;
 use super::catalog::Catalog;
 use super::part::Packing;
-use super::{Begun, Ended, PushRequest};
+use super::{Ended, PushRequest};
 use crate::bridge::{ObjectWriter, on_worker};
 use crate::error::{Error, Result, from_io};
 use crate::mark;

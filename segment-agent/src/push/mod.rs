@@ -5,6 +5,8 @@
 //! point leaves no backup, or the whole one. What an unfinished push stored is removed when it fails.
 
 mod base;
+mod base_files;
+mod begin;
 mod catalog;
 mod content;
 mod documents;
@@ -25,12 +27,11 @@ use std::time::Duration;
 use codec::tar::Member;
 use formats::wire::PushedSegment;
 use formats::{BackupId, BackupName, Timestamp, layout};
-use pgclient::{ConnectOptions, Server, StartedBackup, StoppedBackup};
-use pgdata::{ControlFile, Lsn, SystemIdentifier, TimelineId, WalName};
+use pgclient::{ConnectOptions, Server, StoppedBackup};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::base::Base;
+use self::begin::{Begun, begin, now, read_base, remove_folder};
 use self::catalog::Catalog;
 use self::part::{Packing, Part};
 use self::queue::Queue;
@@ -71,19 +72,6 @@ pub struct PushRequest {
     pub with_names: bool,
     /// Which files of append-optimized tables are stored once for many backups; none for single servers.
     pub shared: Option<SharedLimits>,
-}
-
-/// What is known once the server is in backup mode.
-struct Begun {
-    backup: BackupName,
-    started: StartedBackup,
-    timeline: TimelineId,
-    start_time: Timestamp,
-    control: ControlFile,
-    version_num: u32,
-    system_identifier: Option<SystemIdentifier>,
-    /// The base of a delta.
-    base: Option<Base>,
 }
 
 /// What is known once the server has left it.
@@ -128,81 +116,6 @@ pub async fn push(
             Err(error)
         }
     }
-}
-
-/// The base that is asked for, if it can serve.
-async fn read_base(
-    repository: &Repository,
-    request: &PushRequest,
-    monitor: &Monitor,
-    cancel: &CancellationToken,
-) -> Result<Option<Base>> {
-    let Some(name) = &request.base else { return Ok(None) };
-    monitor.phase(format!("reading the file list of {name}"));
-    Ok(base::load(repository, name, cancel).await?.map_err(|why| warn_of_full(monitor, name, &why)).ok())
-}
-
-fn warn_of_full(monitor: &Monitor, base: &BackupName, why: &str) {
-    monitor.warn(format!("a full backup is made, for backup {base} cannot be the base of a delta: {why}"));
-}
-
-async fn begin(
-    repository: &Repository,
-    request: &PushRequest,
-    server: &Server,
-    base: Option<Base>,
-    monitor: &Monitor,
-) -> Result<Begun> {
-    let control = data_dir::read_control(&request.data_dir)?;
-    let start_time = now();
-    let system_identifier = server.system_identifier().await?;
-    let started = server.start_backup(&format!("damson {}", start_time)).await?;
-    let timeline = server.timeline().await?;
-    let version_num = server.version_num();
-    let state = base::Now { start_lsn: started.start_lsn, timeline, system_identifier, version_num };
-    let base = match base {
-        Some(base) => match base.objection(&state, &request.data_dir)? {
-            Some(why) => {
-                warn_of_full(monitor, &base.name, &why);
-                None
-            }
-            None => Some(base),
-        },
-        None => None,
-    };
-    let backup = name_of(&started, timeline, &control, base.as_ref())?;
-    refuse_existing(repository, &backup).await?;
-    Ok(Begun { backup, started, timeline, start_time, control, version_num, system_identifier, base })
-}
-
-/// Backups are named after the log file of their start, deltas after that of their base too.
-fn name_of(
-    started: &StartedBackup,
-    timeline: TimelineId,
-    control: &ControlFile,
-    base: Option<&Base>,
-) -> Result<BackupName> {
-    let size = control.wal_segment_size;
-    let odd =
-        |error: &dyn std::fmt::Display| Error::refused(error.to_string(), "the server named a WAL file that is none");
-    let start = match &started.wal_file_name {
-        Some(name) => WalName::parse(name, size).map_err(|error| odd(&error))?,
-        None => size.name_of(timeline, Lsn(started.start_lsn.0.saturating_sub(1))),
-    };
-    let delta = base.and_then(|base| layout::segment_delta_name(start, size, &base.name));
-    Ok(delta.unwrap_or_else(|| layout::segment_backup_name(start, size)))
-}
-
-/// A name is used once. Parts of an unfinished push of that name are removed: a restore takes every part that it finds.
-async fn refuse_existing(repository: &Repository, backup: &BackupName) -> Result<()> {
-    if repository.store().head(&layout::sentinel_key(backup)).await?.is_some() {
-        let what = format!("a backup named {backup} exists already in {}", repository.store().describe());
-        return Err(Error::refused(
-            what,
-            "the storage holds backups of another server under this prefix; give each server its own prefix",
-        ));
-    }
-    remove_folder(repository, backup).await
 }
 
 async fn carry_out(
@@ -362,20 +275,6 @@ async fn discard(repository: &Repository, backup: &BackupName, made: &Made, moni
     }
 }
 
-async fn remove_folder(repository: &Repository, backup: &BackupName) -> Result<()> {
-    let leftovers = repository.store().list(&layout::backup_folder(backup)).await?;
-    let keys: Vec<_> = leftovers.into_iter().map(|object| object.key).collect();
-    if !keys.is_empty() {
-        repository.store().delete(&keys).await?;
-    }
-    Ok(())
-}
-
-/// UTC, rounded up to microseconds as WAL-G does.
-fn now() -> Timestamp {
-    Timestamp(chrono::Utc::now().fixed_offset()).rounded_up_to_micros()
-}
-
 impl Packing {
     fn pushed(&self, request: &PushRequest, begun: &Begun, ended: &Ended) -> PushedSegment {
         PushedSegment {
@@ -390,6 +289,7 @@ impl Packing {
             compressed_bytes: as_i64(self.compressed_bytes.load(Ordering::Relaxed)),
             data_catalog_bytes: as_i64(self.queue.catalog_bytes),
             files: self.catalog.lock().unwrap_or_else(PoisonError::into_inner).file_count(),
+            delta_from: self.routes.base().map(|base| base.name.clone()),
         }
     }
 }

@@ -253,4 +253,20 @@ mod tests {
         assert_eq!(found, expected);
         assert_eq!(walk.tablespaces().tablespaces["16384"].link, "pg_tblspc/16384");
     }
+
+    /// What was written just before it was looked at may be written again without a new time, so its time is no proof.
+    #[test]
+    fn fresh_times_are_noted_a_nanosecond_lower() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        std::fs::write(&path, b"x").unwrap();
+        let entry = || Entry::new("/f".to_owned(), path.clone(), std::fs::symlink_metadata(&path).unwrap());
+        assert_eq!(entry().noted_nanos(), entry().modified_nanos() - 1);
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        let now = SystemTime::now();
+        file.set_modified(now + std::time::Duration::from_secs(3600)).unwrap();
+        assert_eq!(entry().noted_nanos(), entry().modified_nanos() - 1, "a clock that was set back");
+        file.set_modified(now - std::time::Duration::from_millis(500)).unwrap();
+        assert_eq!(entry().noted_nanos(), entry().modified_nanos());
+    }
 }
