@@ -10,10 +10,11 @@ use std::time::Instant;
 use clap::Args;
 use coordinator::catalog::{self, Target};
 use formats::layout;
-use formats::proof::{Finding, Proof, ProofHistory, ProofKind};
+use formats::proof::{Finding, Proof, ProofKind};
 use formats::rows::{BackupRows, Difference, differences};
 use formats::server::{Archiving, ServerAction};
 use restore_configs::RestoreConfig;
+use segment_agent::proofs;
 use segment_agent::repository::Repository;
 
 use super::backup_fetch::{self, Plan, read_restore_config};
@@ -169,9 +170,7 @@ async fn store(repository: &Repository, plan: &Plan, outcome: &Result<Restored>)
         Err(error) => (0, 0.0, vec![Finding { object: "restore and start".to_owned(), problem: error.to_string() }]),
     };
     let backup = plan.choice.backup.clone();
-    let key = layout::proofs_key(&backup);
-    let mut history: ProofHistory = repository.find_json(&key).await?.unwrap_or_default();
-    history.add(Proof {
+    let proof = Proof {
         backup,
         kind: ProofKind::Drill,
         at: now(),
@@ -183,9 +182,8 @@ async fn store(repository: &Repository, plan: &Plan, outcome: &Result<Restored>)
         more_findings: 0,
         affected_backups: Vec::new(),
         affected_restore_points: Vec::new(),
-    });
-    repository.put_json(&key, &history).await?;
-    Ok(())
+    };
+    Ok(proofs::remember(repository, proof).await?)
 }
 
 fn conclude(plan: &Plan, restored: Restored) -> Result<()> {

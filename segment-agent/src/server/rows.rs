@@ -12,8 +12,9 @@ use crate::error::Result;
 
 const SESSION: &str = "SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC'; \
     SET extra_float_digits = 3; SET bytea_output = 'hex'; SET xmloption = 'content'; SET search_path = pg_catalog; \
-    SET lock_timeout = '10s'; SET client_encoding = 'UTF8'; \
-    BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+    SET lock_timeout = '10s'; SET client_encoding = 'UTF8'";
+
+const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// Permanent tables of users with rows of their own, the auxiliary tables of append-optimized ones left out.
 const TABLES: &str = "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c \
@@ -32,6 +33,7 @@ pub async fn count(place: &Place<'_>) -> Result<Vec<TableRows>> {
         place.refuse_cancelled()?;
         let server = Server::connect_segment(&place.options()?.with_database(&database.name)).await?;
         server.rows("preparing to count rows", SESSION).await?;
+        server.rows("beginning to count rows", SNAPSHOT).await?;
         let external = if server.has_relstorage().await? { NOT_EXTERNAL } else { "" };
         let tables = server.rows("listing the tables", &format!("{TABLES}{external}ORDER BY 1, 2")).await?;
         for row in tables {

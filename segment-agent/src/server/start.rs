@@ -36,7 +36,8 @@ pub async fn start(place: &Place<'_>, purpose: Purpose, archiving: Archiving) ->
                 let what = format!("the recovery of {} is not over", dir.display());
                 return Err(Error::refused(what, "run damson cluster-start again"));
             }
-            if let Some(point) = &state.target_name {
+            // An old server keeps the name of its point for ever: only a recovery of ours is judged.
+            if let Some(point) = state.target_name.as_ref().filter(|_| state.being_started) {
                 recovery::must_have_reached(place, point)?;
             }
             stop(place).await?;
