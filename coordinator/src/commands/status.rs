@@ -130,7 +130,7 @@ fn state(job: &JobReport, now_millis: i64) -> String {
     match &job.state {
         JobState::Running => format!("running for {:#}", since(job.started_millis)),
         JobState::Ended(Outcome::Done) => format!("done {:#} ago", since(job.last_millis)),
-        JobState::Ended(Outcome::Failed { error }) => {
+        JobState::Ended(Outcome::Failed { error } | Outcome::Died { error }) => {
             format!("failed {:#} ago: {}", since(job.last_millis), error.message)
         }
         JobState::Ended(Outcome::Cancelled { why }) => format!("stopped {:#} ago: {why}", since(job.last_millis)),

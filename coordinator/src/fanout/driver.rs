@@ -86,6 +86,7 @@ fn perform(
             Action::Disconnect(host) => tell(host, Command::Disconnect),
             Action::Observe { host, entry } => observer(&names[host], &entry),
             Action::Note { host, text } => tracing::info!(host = %names[host], "{text}"),
+            Action::Warn { host, text } => tracing::warn!(host = %names[host], "{text}"),
             Action::Finish(verdict) => return Some(verdict),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use formats::wire::{Reply, Request};
+use formats::wire::{Event, Reply, Request};
 use tokio::sync::mpsc::{Sender, UnboundedReceiver};
 
 use super::Input;
@@ -73,7 +73,13 @@ impl Link {
 
     fn replied(&self, reply: Result<Reply, Error>, agent: &mut Option<Agent>) -> Input {
         match reply {
-            Ok(Reply::Event(entry)) => Input::Entry { host: self.index, entry },
+            Ok(Reply::Event(entry)) => {
+                // The last word of a job: the end of the connection that follows says nothing more.
+                if matches!(entry.event, Event::Finished { .. }) {
+                    *agent = None;
+                }
+                Input::Entry { host: self.index, entry }
+            }
             // A second greeting says nothing new, and nobody asked for jobs.
             Ok(Reply::Alive | Reply::Hello { .. } | Reply::Jobs { .. }) => Input::Alive(self.index),
             Ok(Reply::Refused { error }) => {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use formats::ContentId;
-use formats::wire::{ErrorReport, Event, JournalEntry, Outcome, Request, SegmentResult};
+use formats::wire::{ErrorReport, Event, JobId, JournalEntry, Outcome, Request, SegmentResult};
 
 use super::{Action, Cause, End, HostPlan, HostVerdict, Input, Policy, Verdict};
 
@@ -37,6 +37,8 @@ struct HostState {
     attempts: u32,
     results: BTreeMap<ContentId, SegmentResult>,
     peak_memory_bytes: u64,
+    /// The deaths of the agent's process after which its unfinished segments were started again.
+    deaths: Vec<ErrorReport>,
     end: Option<End>,
 }
 
@@ -182,6 +184,12 @@ impl Fanout {
             },
             Outcome::Failed { error } => End::Failed(error),
             Outcome::Cancelled { why } => End::Cancelled { why },
+            // All that is lost is the process's last word.
+            Outcome::Died { .. } if self.hosts[index].missing_result().is_none() => End::Done,
+            Outcome::Died { error } if self.may_start_again(index) => {
+                return self.start_again(now, index, error, actions);
+            }
+            Outcome::Died { error } => End::Failed(error),
         };
         self.close(index, end.clone(), actions);
         match end {
@@ -194,6 +202,19 @@ impl Fanout {
         }
     }
 
+    fn may_start_again(&self, index: usize) -> bool {
+        let host = &self.hosts[index];
+        self.stop_deadline.is_none() && host.end.is_none() && host.deaths.len() < self.policy.restarts as usize
+    }
+
+    /// The process of a job was killed, and took nothing with it but its unfinished segments.
+    fn start_again(&mut self, now: Duration, index: usize, death: ErrorReport, actions: &mut Vec<Action>) {
+        let text = format!("{}; its unfinished segments are started again", death.message);
+        self.hosts[index].start_again(now + self.policy.backoff(1), death);
+        actions.push(Action::Disconnect(index));
+        actions.push(Action::Warn { host: index, text });
+    }
+
     /// When stopping, an agent that does not know the job never started it.
     fn refused(&mut self, now: Duration, index: usize, error: ErrorReport, actions: &mut Vec<Action>) {
         let host = &self.hosts[index];
@@ -201,7 +222,7 @@ impl Fanout {
             return;
         }
         match self.stop_deadline.is_some() && host.next_event == 0 {
-            true => self.close(index, End::NeverStarted, actions),
+            true => self.close(index, host.end_without_job(), actions),
             false => self.fail_host(now, index, error, actions),
         }
     }
@@ -282,7 +303,10 @@ impl Fanout {
             let host = &mut self.hosts[index];
             match (&mut host.link, host.start_sent) {
                 _ if host.end.is_some() => {}
-                (_, false) => self.close(index, End::NeverStarted, actions),
+                (_, false) => {
+                    let end = host.end_without_job();
+                    self.close(index, end, actions);
+                }
                 (Link::Attached { .. }, true) => actions.push(Action::Send { host: index, request: Request::Cancel }),
                 (Link::Waiting { until }, true) => *until = now,
                 (Link::Connecting, true) => {}
@@ -320,8 +344,30 @@ impl HostState {
             attempts: 0,
             results: BTreeMap::new(),
             peak_memory_bytes: 0,
+            deaths: Vec::new(),
             end: None,
         }
+    }
+
+    /// A new job for what is unfinished, on a new connection.
+    fn start_again(&mut self, at: Duration, death: ErrorReport) {
+        self.deaths.push(death);
+        let plan = &self.plan;
+        let id = plan.job.0.split("-again").next().unwrap_or_default();
+        self.plan = HostPlan {
+            host: plan.host.clone(),
+            job: JobId(format!("{id}-again{}", self.deaths.len())),
+            spec: plan.spec.of_unfinished(|content| !self.results.contains_key(&content)),
+        };
+        self.link = Link::Waiting { until: at };
+        self.start_sent = false;
+        self.next_event = 0;
+        self.attempts = 0;
+    }
+
+    /// How a host ends on which no job runs when everything is stopped.
+    fn end_without_job(&self) -> End {
+        self.deaths.last().map_or(End::NeverStarted, |death| End::Failed(death.clone()))
     }
 
     fn heard(&mut self, now: Duration) {

@@ -1,6 +1,6 @@
 //! The state machine against every order of events that small clusters can see.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
@@ -39,6 +39,10 @@ fn done(host: usize) -> Event {
 
 fn finished(outcome: Outcome) -> Event {
     Event::Finished { outcome, peak_memory_bytes: 7 }
+}
+
+fn died() -> Event {
+    finished(Outcome::Died { error: error("killed") })
 }
 
 fn cancelled() -> Event {
@@ -195,6 +199,53 @@ fn an_unreachable_host_fails_after_three_attempts_and_a_refusing_one_at_once() {
     assert!(!verdict(&fanout.step(seconds(0), failed)).is_success());
 }
 
+/// A host with two segments, of which one is done when the process dies.
+#[test]
+fn the_unfinished_segments_of_a_dead_agent_are_started_again_once() {
+    let mut plan = plan(0);
+    let other = SegmentTarget { content: ContentId(7), port: 6007, data_dir: "/data7".into() };
+    plan.spec.segments.push(other.clone());
+    let mut fanout = Fanout::new(vec![plan], Policy::with_lease(LEASE));
+    fanout.step(seconds(0), Input::Tick);
+    fanout.step(seconds(1), Input::Connected(0));
+    fanout.step(seconds(2), entry(0, 0, done(0)));
+    let actions = fanout.step(seconds(3), entry(0, 1, died()));
+    assert!(
+        matches!(&actions[..], [Action::Observe { .. }, Action::Disconnect(0), Action::Warn { .. }]),
+        "{actions:?}"
+    );
+    let wake = fanout.next_wake().unwrap();
+    assert_eq!(fanout.step(wake, Input::Tick), [Action::Connect(0)]);
+    let actions = fanout.step(wake, Input::Connected(0));
+    let [Request::Start { job, spec, .. }] = &requests(&actions, 0)[..] else { panic!("{actions:?}") };
+    assert_eq!((job.0.as_str(), &spec.segments), ("job0-again1", &vec![other]));
+    let again = Event::SegmentDone { content: ContentId(7), result: SegmentResult::Prepared };
+    let mut twice = fanout.clone();
+    fanout.step(wake, entry(0, 0, again));
+    let actions = fanout.step(wake, entry(0, 1, finished(Outcome::Done)));
+    assert_eq!((verdict(&actions).is_success(), verdict(&actions).results().len()), (true, 2));
+
+    let actions = twice.step(wake, entry(0, 0, died()));
+    assert_eq!(verdict(&actions).report().unwrap().message, "host sdw0: killed");
+}
+
+/// What the process had finished is finished; a host that waits for its second start is not started when all is stopped.
+#[test]
+fn a_death_changes_nothing_where_nothing_is_left_or_all_is_stopped() {
+    let mut fanout = machine(1);
+    fanout.step(seconds(0), Input::Tick);
+    fanout.step(seconds(1), Input::Connected(0));
+    fanout.step(seconds(2), entry(0, 0, done(0)));
+    assert!(verdict(&fanout.step(seconds(3), entry(0, 1, died()))).is_success());
+
+    let mut fanout = machine(1);
+    fanout.step(seconds(0), Input::Tick);
+    fanout.step(seconds(1), Input::Connected(0));
+    fanout.step(seconds(2), entry(0, 0, died()));
+    let actions = fanout.step(seconds(2), Input::Interrupt);
+    assert_eq!(verdict(&actions).hosts[0].end, End::Failed(error("killed")));
+}
+
 #[test]
 fn heartbeats_go_out_six_times_a_lease() {
     let mut fanout = machine(1);
@@ -223,6 +274,8 @@ struct World {
     open: Vec<bool>,
     started: Vec<bool>,
     cancelled: Vec<bool>,
+    /// Names of the jobs that were started.
+    jobs: Vec<BTreeSet<String>>,
     verdict: Option<Verdict>,
 }
 
@@ -236,6 +289,7 @@ impl World {
             open: no.clone(),
             started: no.clone(),
             cancelled: no,
+            jobs: vec![BTreeSet::new(); hosts],
             verdict: None,
         };
         world.step(Input::Tick);
@@ -263,6 +317,7 @@ impl World {
                     entry(host, next, finished(Outcome::Done)),
                     entry(host, next, finished(Outcome::Failed { error: error("f") })),
                     entry(host, next, cancelled()),
+                    entry(host, next, died()),
                     Input::Refused { host, error: error("r") },
                     Input::Lost { host, error: error("l") },
                 ]);
@@ -296,9 +351,11 @@ impl World {
             Action::Send { host, request } => {
                 assert!(self.open[host], "requests need a connection");
                 match request {
-                    Request::Start { .. } => {
+                    Request::Start { job, .. } => {
                         assert!(!self.fanout.is_stopping(), "nothing starts after a failure");
                         self.started[host] = true;
+                        self.jobs[host].insert(job.0);
+                        assert!(self.jobs[host].len() <= 2, "a job and one restart");
                     }
                     Request::Cancel => self.cancelled[host] = true,
                     Request::Attach { .. } | Request::Heartbeat => {}
@@ -306,7 +363,7 @@ impl World {
                 }
             }
             Action::Disconnect(host) => self.open[host] = false,
-            Action::Observe { .. } | Action::Note { .. } => {}
+            Action::Observe { .. } | Action::Note { .. } | Action::Warn { .. } => {}
             Action::Finish(verdict) => self.verdict = Some(verdict),
         }
     }
@@ -333,7 +390,7 @@ impl World {
 
     /// From here on no host says a word and no connect succeeds.
     fn check_that_it_ends(mut self) {
-        for _ in 0..200 {
+        for _ in 0..200 * self.open.len() {
             if self.verdict.is_some() {
                 return;
             }
@@ -390,4 +447,40 @@ fn every_order_of_events_on_two_hosts() {
 #[test]
 fn every_order_of_events_on_three_hosts() {
     assert!(explore(3, 5) > 5_000);
+}
+
+/// Of a hundred hosts not every order can be tried: a few thousand steps of some random ones.
+#[test]
+fn random_orders_of_events_on_a_hundred_hosts() {
+    for seed in 1..=10_u64 {
+        let mut world = World::new(100);
+        let mut random = seed;
+        for step in 0..2_000 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            // Interrupts and failures would end most walks early.
+            let inputs: Vec<Input> =
+                world.inputs().into_iter().filter(|input| step > 1_500 || !is_end(input)).collect();
+            world.step(inputs[(random >> 33) as usize % inputs.len()].clone());
+            world.check();
+            if world.verdict.is_some() {
+                break;
+            }
+        }
+        world.check_that_it_ends();
+    }
+}
+
+fn is_end(input: &Input) -> bool {
+    match input {
+        Input::Interrupt | Input::Refused { .. } | Input::ConnectFailed { transient: false, .. } => true,
+        Input::Entry { entry, .. } => matches!(
+            entry.event,
+            Event::SegmentFailed { .. }
+                | Event::Finished {
+                    outcome: Outcome::Failed { .. } | Outcome::Cancelled { .. } | Outcome::Died { .. },
+                    ..
+                }
+        ),
+        _ => false,
+    }
 }

@@ -20,6 +20,8 @@ pub use verdict::{Cause, End, HostVerdict, Verdict};
 
 use crate::host::HostName;
 
+/// A process that dies twice on the same work was not killed by chance.
+const RESTARTS: u32 = 1;
 /// Longer than the agents take at most: they abandon work that does not stop after 30 s.
 const STOP_WAIT: Duration = Duration::from_secs(40);
 
@@ -35,6 +37,8 @@ pub struct Policy {
     /// Pause after the first failed attempt; doubled after each further one up to `backoff_max`.
     pub backoff_first: Duration,
     pub backoff_max: Duration,
+    /// How often a host's unfinished segments are started again after the death of the agent's process.
+    pub restarts: u32,
 }
 
 impl Policy {
@@ -45,6 +49,7 @@ impl Policy {
             first_attempts: 3,
             backoff_first: Duration::from_millis(500),
             backoff_max: Duration::from_secs(10),
+            restarts: RESTARTS,
         }
     }
 
@@ -112,6 +117,8 @@ pub enum Action {
     Observe { host: usize, entry: JournalEntry },
     /// Worth a line in the log: what became of a connection.
     Note { host: usize, text: String },
+    /// Odd, and mended: worth a warning.
+    Warn { host: usize, text: String },
     /// The last action of all.
     Finish(Verdict),
 }

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use bytes::{Bytes, BytesMut};
 use formats::wire::{PROTOCOL_VERSION, Reply, Request};
 use tokio::process::Command;
+use tokio::sync::Semaphore;
 
 use super::process::{Exit, Output, Process};
 use super::ssh::Connection;
@@ -21,6 +22,10 @@ const MAX_BANNER_LINES: usize = 100;
 const STDERR_TAIL_BYTES: usize = 2000;
 /// What a shell exits with when there is no such command, or it may not be run.
 const NOT_RUNNABLE: [u32; 2] = [126, 127];
+
+/// SSH handshakes at once, of all hosts together: each costs CPU on this side, and a large cluster must not run into the limits of
+/// time because all of them wait for one another. Open connections are as many as hosts.
+static HANDSHAKES: Semaphore = Semaphore::const_new(64);
 
 pub struct Agent {
     host: HostName,
@@ -47,6 +52,8 @@ impl Agent {
             Route::Local { .. } => DEFAULT_CONNECT_TIMEOUT,
             Route::Ssh(options) => options.connect_timeout,
         };
+        // The semaphore is never closed.
+        let _turn = if host.is_local() { None } else { HANDSHAKES.acquire().await.ok() };
         let opened = async {
             let mut agent = Self {
                 host: host.name.clone(),

@@ -185,6 +185,8 @@ pub enum Outcome {
     Failed { error: ErrorReport },
     /// Stopped by the coordinator, a signal or the end of the lease; `why` says which.
     Cancelled { why: String },
+    /// The job's process died: what it had not finished may be started again, under another job id.
+    Died { error: ErrorReport },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -315,9 +317,49 @@ pub struct ErrorReport {
     pub remedy: Option<String>,
 }
 
+impl JobSpec {
+    /// What is left of this job after its process died, for a new one. Backups get other ids: a backup that the dead process
+    /// had finished and could not report must not be taken for the new one.
+    pub fn of_unfinished(&self, is_unfinished: impl Fn(ContentId) -> bool) -> Self {
+        let left: Vec<bool> = self.segments.iter().map(|segment| is_unfinished(segment.content)).collect();
+        let work = match &self.work {
+            Work::Push { ids, bases, permanent } => {
+                let again = |id: BackupId| BackupId::new(format!("{}-again", id.as_str()));
+                let ids = only(ids, &left).into_iter().map(again).collect();
+                Work::Push { ids, bases: only(bases, &left), permanent: *permanent }
+            }
+            Work::Unpack { sources } => Work::Unpack { sources: only(sources, &left) },
+            Work::Verify { sources } => Work::Verify { sources: only(sources, &left) },
+            Work::Check | Work::SwitchWal | Work::LeaveBackupMode | Work::Prepare { .. } => self.work.clone(),
+        };
+        Self { config: self.config.clone(), segments: only(&self.segments, &left), work }
+    }
+}
+
+fn only<T: Clone>(all: &[T], wanted: &[bool]) -> Vec<T> {
+    all.iter().zip(wanted).filter(|(_, wanted)| **wanted).map(|(one, _)| one.clone()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn unfinished_segments_keep_what_is_theirs() {
+        let target = |content| SegmentTarget { content: ContentId(content), port: 6000, data_dir: "/d".into() };
+        let segments = vec![target(0), target(1), target(2)];
+        let ids = ["a", "b", "c"].map(BackupId::new).to_vec();
+        let base = |name: &str| Some(name.parse().unwrap());
+        let bases = vec![base("base_1"), base("base_2"), None];
+        let spec = JobSpec { config: "/c".into(), segments, work: Work::Push { ids, bases, permanent: true } };
+        let left = spec.of_unfinished(|content| content.0 != 1);
+        assert_eq!(left.segments, [target(0), target(2)]);
+        let ids = ["a-again", "c-again"].map(BackupId::new).to_vec();
+        assert_eq!(left.work, Work::Push { ids, bases: vec![base("base_1"), None], permanent: true });
+        let sources = ["base_1", "base_2", "base_3"].map(|name| name.parse().unwrap()).to_vec();
+        let spec = JobSpec { work: Work::Unpack { sources: sources.clone() }, ..spec };
+        assert_eq!(spec.of_unfinished(|content| content.0 == 2).work, Work::Unpack { sources: sources[2..].to_vec() });
+    }
 
     fn comes_back<T: Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(message: T) -> String {
         let line = serde_json::to_string(&message).unwrap();

@@ -211,7 +211,7 @@ fn last_word(job: &JobDirectory, follower: &JournalFollower, from: u64) -> Reply
     if let Err(error) = job.request_cancel() {
         tracing::warn!("{error}");
     }
-    let outcome = Outcome::Failed { error: death_report(job) };
+    let outcome = Outcome::Died { error: death_report(job) };
     let event = Event::Finished { outcome, peak_memory_bytes: 0 };
     Reply::Event(JournalEntry { number, at_millis: unix_millis(), event })
 }

@@ -77,7 +77,9 @@ async fn stop(mut work: JoinHandle<Outcome>, why: String, grace: Duration) -> Ou
         Ok(ended) => match outcome_of(ended) {
             Outcome::Done => Outcome::Done,
             Outcome::Cancelled { .. } => Outcome::Cancelled { why },
-            Outcome::Failed { error } => Outcome::Cancelled { why: format!("{why}; on stopping: {}", error.message) },
+            Outcome::Failed { error } | Outcome::Died { error } => {
+                Outcome::Cancelled { why: format!("{why}; on stopping: {}", error.message) }
+            }
         },
         Err(_) => {
             work.abort();

@@ -1,8 +1,10 @@
 //! The work of a job: one command, carried out for all segments of this host side by side.
 //!
-//! The segments share one pool of workers, so the host's memory and CPU are bounded whatever their number. The first failure
-//! stops the others.
+//! The segments share one pool of workers, so the host's memory and CPU are bounded whatever their number. A push or a restore
+//! that fails for a reason that may pass is tried once more (see [`again`]) while the others go on; any other failure stops the
+//! others.
 
+mod again;
 mod ao_lengths;
 mod check;
 pub(crate) mod prepare;
@@ -43,6 +45,7 @@ struct Shared {
 }
 
 /// The part of the work that concerns one segment.
+#[derive(Clone)]
 enum Task {
     Check,
     Push { id: BackupId, base: Option<BackupName>, permanent: bool },
@@ -116,7 +119,19 @@ fn tasks(work: &Work, segments: usize) -> Result<Vec<Task>> {
 
 async fn run_segment(shared: Arc<Shared>, target: SegmentTarget, task: Task, sink: Sink) -> Result<()> {
     let monitor = Monitor::new(target.content, sink.clone());
-    match run_task(&shared, &target, task, &monitor).await {
+    let mut outcome = run_task(&shared, &target, task.clone(), &monitor).await;
+    if let Err(error) = &outcome
+        && task.may_be_repeated()
+        && again::is_worth_it(error)
+        && !shared.cancel.is_cancelled()
+    {
+        monitor.warn(format!("failed, and is tried once more: {error}"));
+        again::make_ready(&task, &shared, &target).await;
+        // What the first attempt did is no progress of the second.
+        let monitor = Monitor::new(target.content, sink.clone());
+        outcome = run_task(&shared, &target, task, &monitor).await;
+    }
+    match outcome {
         Ok(result) => {
             sink(Event::SegmentDone { content: target.content, result });
             Ok(())

@@ -99,7 +99,7 @@ fn the_binary_ends_with_its_input_and_its_job_does_not() {
     agent.send(&attach("waiting", 1));
     kill(pid, Signal::SIGKILL).unwrap();
     let last = agent.event();
-    let Outcome::Failed { error } = outcome_of(&last) else { panic!("{last:?}") };
+    let Outcome::Died { error } = outcome_of(&last) else { panic!("{last:?}") };
     assert!(error.message.contains("died before the job was finished"), "{error:?}");
     assert_eq!((last.number, agent.next()), (1, None));
 }
@@ -121,7 +121,7 @@ fn the_binary_passes_over_a_torn_line_of_a_dead_job() {
     agent.send(&attach("torn", 0));
     assert_eq!(agent.event(), started);
     let last = agent.event();
-    let Outcome::Failed { error } = outcome_of(&last) else { panic!("{last:?}") };
+    let Outcome::Died { error } = outcome_of(&last) else { panic!("{last:?}") };
     assert_eq!(last.number, 1);
     assert!(error.message.contains("died") && error.message.ends_with("out of luck"), "{error:?}");
 }

@@ -172,8 +172,8 @@ async fn signals_end_a_job_and_death_is_told() {
         let last = line.event().await;
         match outcome_of(&last) {
             Outcome::Cancelled { why } => assert_eq!(why, outcome),
-            Outcome::Failed { error } => assert!(error.message.contains(outcome), "{error:?}"),
-            Outcome::Done => panic!("done"),
+            Outcome::Died { error } => assert!(error.message.contains(outcome), "{error:?}"),
+            Outcome::Done | Outcome::Failed { .. } => panic!("{last:?}"),
         }
         assert_eq!(last.number, 2);
     }
