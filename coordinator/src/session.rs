@@ -96,6 +96,7 @@ impl Session {
         coordinator: &str,
         work: impl Fn(&[&Node]) -> Work,
     ) -> Result<Vec<HostJob>> {
+        segment_agent::segment_logs::copy_cluster_log(&self.settings);
         let mut jobs = Vec::new();
         for (hostname, nodes) in crate::cluster::by_host(nodes) {
             let segments = nodes.iter().map(|node| target(node)).collect();

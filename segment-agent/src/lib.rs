@@ -23,6 +23,7 @@ pub mod proofs;
 pub mod push;
 pub mod repository;
 pub mod retain;
+pub mod segment_logs;
 pub mod serve;
 pub mod server;
 pub mod verify;

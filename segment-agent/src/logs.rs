@@ -1,13 +1,14 @@
 //! Log lines as WAL-G prints them: `INFO: 2026/11/21 08:05:47.123456 text key=value`, in local time.
 //!
-//! Lines go to stderr or are appended to a file; stdout is data. Other people's packages are heard when they warn, and in
+//! Lines go to stderr or are appended to a file, and to a second file where one is named; stdout is data. Other people's packages are heard when they warn, and in
 //! `DEVEL` also when they inform.
 
 use std::fmt;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Metadata, Subscriber};
@@ -91,13 +92,43 @@ impl Destination {
 
     fn writer(&self) -> Result<BoxMakeWriter> {
         match self {
-            Self::Stderr => Ok(BoxMakeWriter::new(std::io::stderr)),
+            Self::Stderr => Ok(BoxMakeWriter::new(|| Copying(std::io::stderr()))),
             Self::File(path) => {
-                let opened = OpenOptions::new().append(true).create(true).mode(0o644).open(path);
-                let file = opened.map_err(|source| Error::file("opening the log file", path, source))?;
-                Ok(BoxMakeWriter::new(Arc::new(file)))
+                let file = Arc::new(open_log(path)?);
+                Ok(BoxMakeWriter::new(move || Copying(file.clone())))
             }
         }
+    }
+}
+
+/// Opens (or makes, with mode 0644) a file that lines are appended to.
+pub fn open_log(path: &Path) -> Result<File> {
+    let opened = OpenOptions::new().append(true).create(true).mode(0o644).open(path);
+    opened.map_err(|source| Error::file("opening the log file", path, source))
+}
+
+static COPY: OnceLock<File> = OnceLock::new();
+
+/// From now on every line of this process is appended to `path` too. Only the first call has an effect.
+pub fn copy_to(path: &Path) -> Result<()> {
+    let file = open_log(path)?;
+    let _ = COPY.set(file);
+    Ok(())
+}
+
+/// Writes to the destination and to the copy. A copy that cannot be written is no reason to lose the line.
+struct Copying<W>(W);
+
+impl<W: Write> Write for Copying<W> {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        if let Some(mut copy) = COPY.get() {
+            let _ = copy.write_all(line);
+        }
+        self.0.write_all(line).map(|()| line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
     }
 }
 
@@ -131,6 +162,11 @@ fn subscriber(level: Level, destination: &Destination) -> Result<impl Subscriber
     Ok(tracing_subscriber::registry().with(filter_fn(is_shown).with_max_level_hint(own)).with(lines))
 }
 
+/// Local time as it stands in a line.
+pub fn time() -> impl fmt::Display {
+    chrono::Local::now().format("%Y/%m/%d %H:%M:%S%.6f")
+}
+
 /// One event as one line.
 struct WalgLine;
 
@@ -146,7 +182,7 @@ where
             tracing::Level::INFO => "INFO",
             tracing::Level::DEBUG | tracing::Level::TRACE => "DEBUG",
         };
-        write!(line, "{level}: {} ", chrono::Local::now().format("%Y/%m/%d %H:%M:%S%.6f"))?;
+        write!(line, "{level}: {} ", time())?;
         context.field_format().format_fields(line.by_ref(), event)?;
         for span in context.event_scope().into_iter().flatten() {
             if let Some(fields) = span.extensions().get::<FormattedFields<N>>().filter(|fields| !fields.is_empty()) {
@@ -160,7 +196,6 @@ where
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
-    use std::path::Path;
 
     use super::*;
 

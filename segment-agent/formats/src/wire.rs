@@ -330,6 +330,9 @@ impl JobSpec {
             }
             Work::Unpack { sources } => Work::Unpack { sources: only(sources, &left) },
             Work::Verify { sources } => Work::Verify { sources: only(sources, &left) },
+            Work::CheckAoLength { backups } => {
+                Work::CheckAoLength { backups: backups.as_ref().map(|backups| only(backups, &left)) }
+            }
             Work::Check | Work::SwitchWal | Work::LeaveBackupMode | Work::Prepare { .. } => self.work.clone(),
         };
         Self { config: self.config.clone(), segments: only(&self.segments, &left), work }

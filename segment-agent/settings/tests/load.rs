@@ -237,3 +237,28 @@ fn secrets_are_never_shown() {
     let shown = format!("{settings:?} {:?} {:?}", settings.encryption(), settings.warnings());
     assert!(shown.contains("seen") && shown.contains("***") && !shown.contains("hush"), "{shown}");
 }
+
+/// The names of WAL-G's settings, by `wal_g_settings.txt`. An unknown one would be warned of.
+#[test]
+fn gp_002_every_setting_of_wal_g_is_known() {
+    let names: Vec<&str> = include_str!("wal_g_settings.txt").lines().collect();
+    assert!(names.len() > 220);
+    for name in names {
+        assert!(settings::find(name).is_some(), "{name}");
+    }
+}
+
+/// As the manual of WAL-G for Greenplum prints it; what the key means is another question (row 5).
+#[test]
+fn gp_004_the_sample_file_is_read_without_a_complaint() {
+    let sample = "PGDATABASE: \"postgres\"\nWALE_S3_PREFIX: \"s3://bucket/path\"\nPGPASSFILE: \"/home/gpadmin/.pgpass\"\n\
+                  WALG_GP_LOGS_DIR: \"/var/log/greenplum\"\nAWS_ACCESS_KEY_ID: \"key\"\nWALE_GPG_KEY_ID: \"9D0CA8C7\"\n\
+                  PGUSER: \"gpadmin\"\nPGHOST: \"localhost\"\nAWS_ENDPOINT: \"https://s3.example.org\"\n\
+                  AWS_SECRET_ACCESS_KEY: \"secret\"\n";
+    let settings = from_yaml(sample);
+    assert_eq!(settings.warnings(), [""; 0]);
+    for line in sample.lines() {
+        let (name, value) = line.split_once(": ").unwrap();
+        assert_eq!(settings.get(name), Some(value.trim_matches('"')), "{name}");
+    }
+}

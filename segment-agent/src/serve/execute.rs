@@ -6,12 +6,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::journal::Journal;
 use crate::error::{Error, Result};
-use crate::{cli, work};
+use crate::{cli, segment_logs, work};
 
 /// Does the work of `spec`; for [`run_job`](super::run_job).
 pub async fn execute(spec: JobSpec, journal: Journal, cancel: CancellationToken) -> Outcome {
     let done = match load_settings(&spec, &journal) {
-        Ok(settings) => work::carry_out(&spec, settings, journal.sink(), &cancel).await,
+        Ok(settings) => {
+            let contents = spec.segments.iter().map(|segment| segment.content);
+            let sink = segment_logs::copied(&settings, contents, journal.sink());
+            work::carry_out(&spec, settings, sink, &cancel).await
+        }
         Err(error) => Err(error),
     };
     match done {
