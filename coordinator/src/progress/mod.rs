@@ -20,6 +20,7 @@ use crate::host::HostName;
 /// Between two lines about bytes.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 const DRAWS_PER_SECOND: u8 = 5;
+const DRAW_INTERVAL: Duration = Duration::from_millis(200);
 /// A bar of more steps than a terminal has columns; bytes may be unknown at first.
 const BAR_STEPS: u64 = 1000;
 
@@ -29,7 +30,7 @@ pub struct Progress {
     begin: Instant,
     totals: Totals,
     bar: Option<ProgressBar>,
-    last_line: Duration,
+    last_shown: Duration,
 }
 
 impl Progress {
@@ -41,7 +42,7 @@ impl Progress {
             begin: Instant::now(),
             totals: Totals::default(),
             bar,
-            last_line: Duration::ZERO,
+            last_shown: Duration::ZERO,
         }
     }
 
@@ -50,13 +51,10 @@ impl Progress {
         let now = self.begin.elapsed();
         self.totals.observe(now, host, &entry.event);
         self.say(host, &entry.event);
-        match &self.bar {
-            Some(bar) => {
-                let snapshot = self.totals.snapshot(now);
-                bar.set_position(snapshot.steps(BAR_STEPS));
-                bar.set_message(describe(&self.title, &snapshot));
-            }
-            None => self.log_bytes(now),
+        // A snapshot looks at every segment, and a thousand of them tell thousands of events a second.
+        let interval = if self.bar.is_some() { DRAW_INTERVAL } else { LINE_INTERVAL };
+        if now.saturating_sub(self.last_shown) >= interval {
+            self.show(now);
         }
     }
 
@@ -89,12 +87,17 @@ impl Progress {
         }
     }
 
-    fn log_bytes(&mut self, now: Duration) {
+    fn show(&mut self, now: Duration) {
         let snapshot = self.totals.snapshot(now);
-        if snapshot.total_bytes > 0 && now.saturating_sub(self.last_line) >= LINE_INTERVAL {
-            self.last_line = now;
-            tracing::info!("{}", describe_line(&self.title, &snapshot));
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position(snapshot.steps(BAR_STEPS));
+                bar.set_message(describe(&self.title, &snapshot));
+            }
+            None if snapshot.total_bytes == 0 => return,
+            None => tracing::info!("{}", describe_line(&self.title, &snapshot)),
         }
+        self.last_shown = now;
     }
 }
 
