@@ -49,6 +49,8 @@ pub enum Work {
     Start,
     /// Backup of a stand-in cluster of small segments
     Cluster,
+    /// The coordinator's part of a simulated cluster of 1,000 segments on 100 hosts
+    Fanout,
 }
 
 impl Work {

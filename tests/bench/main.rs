@@ -7,6 +7,7 @@
 mod arguments;
 mod cluster;
 mod data;
+mod fanout;
 mod goals;
 mod measure;
 mod programs;
@@ -37,6 +38,9 @@ fn main() -> ExitCode {
     }
     if arguments.does_any(&[Work::Cluster]) {
         cluster::bench(&arguments, &mut report);
+    }
+    if arguments.does_any(&[Work::Fanout]) {
+        fanout::bench(&arguments, &mut report);
     }
     report.print_ratios();
     if let Some(path) = &arguments.json {

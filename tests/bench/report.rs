@@ -74,6 +74,7 @@ impl Report {
             Work::WalFetch => format!("{files} WAL files fetched"),
             Work::Start => "50 starts".to_owned(),
             Work::Cluster => "backup of a small cluster".to_owned(),
+            Work::Fanout => "1000 segments on 100 hosts, simulated".to_owned(),
         }
     }
 

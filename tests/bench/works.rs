@@ -29,7 +29,7 @@ pub fn contenders(work: Work, programs: &Programs, data: &Data) -> Vec<Contender
         Work::WalPush => pushes(programs, data),
         Work::WalFetch => fetches(programs, data),
         Work::Start => starts(programs),
-        Work::Cluster => Vec::new(),
+        Work::Cluster | Work::Fanout => Vec::new(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! One small server is pushed once per codec and cipher; every case then works on a copy of that tree in memory.
 
 mod case;
+mod cluster;
 mod faults;
 mod objects;
 mod pushes;

@@ -1,5 +1,7 @@
 //! Tests of the built programs on real servers, and of the tree itself.
 
+mod acceptance;
+mod again;
 mod bad_input;
 mod chains;
 mod copies;
@@ -9,6 +11,7 @@ mod deletes;
 mod deltas;
 mod drill;
 mod golden;
+mod kills;
 mod partial;
 mod points;
 mod proof;
@@ -17,6 +20,7 @@ mod readme;
 mod resume;
 mod rig;
 mod running;
+mod scale;
 mod segments;
 mod stands;
 mod storages;

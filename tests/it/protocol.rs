@@ -1,11 +1,11 @@
-//! The agent protocol on real servers over real SSH: what is cut, killed, stopped or refused, and what is left afterwards.
+//! The agent protocol on real servers over real SSH: what is cut, stopped or refused, and what is left afterwards. What is killed
+//! stands in `kills` and `again`.
 //!
 //! The middle of a push is a request that the rig's S3 server holds back, so that nothing here depends on speed.
 
 mod hosts;
 mod keys;
 mod lost;
-mod phases;
 mod secrets;
 mod stopped;
 
@@ -61,7 +61,7 @@ fn push_held_while(stand: &Stand, copying: &str) -> Running {
     push
 }
 
-/// What stands in the storage besides archived log.
+/// What stands in the storage besides archived log and leases, which a killed command leaves until they expire.
 fn stored(stand: &Stand) -> BTreeSet<String> {
     let root = stand.store_dir();
     let mut names = BTreeSet::new();
@@ -70,7 +70,7 @@ fn stored(stand: &Stand) -> BTreeSet<String> {
         // A folder may vanish with its last object.
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
             match entry.path() {
-                path if path.is_dir() && !path.ends_with("wal_005") => folders.push(path),
+                path if path.is_dir() && !path.ends_with("wal_005") && !path.ends_with("leases") => folders.push(path),
                 path if path.is_file() => drop(names.insert(name_below(&root, &path))),
                 _ => {}
             }

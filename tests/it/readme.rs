@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rig::{Stand, StandSpec};
+
 const DOCUMENTS: [&str; 6] =
     ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "COMPATIBILITY.md", "SETTINGS.md"];
 
@@ -78,6 +80,54 @@ fn command_lines_parse() {
             assert!(help.contains(flag), "{line:?}: {flag} is not in\n{help}");
         }
     }
+}
+
+/// The chapter on the cluster, line by line, on real servers: what stands there works, in that order.
+#[test]
+fn the_cluster_chapter_works() {
+    let readme = read("README.md");
+    let start = readme.find("## From install to").unwrap();
+    let chapter = &readme[start..start + readme[start..].find("\n## In WAL-G").unwrap()];
+    let stand = Stand::start("readme", &StandSpec::default());
+    rig::load(&stand.cluster);
+    let config = stand.product.config.to_str().unwrap();
+    let (mut restores, mut executed) = (0, 0);
+    for block in blocks_of(chapter, "sh") {
+        for line in block.replace("\\\n", " ").lines() {
+            if let Some((_, command)) = line.split_once("archive_command = '") {
+                let command = command.trim_end_matches('\'').replace("/etc/damson.yaml", config);
+                for server in &stand.cluster.servers {
+                    let own = command.replace("--content-id=-1", &format!("--content-id={}", server.content));
+                    server.set(
+                        "archive_command",
+                        &own.replace("damson ", &format!("{} ", stand.product.path("damson").display())),
+                    );
+                    server.archive_wal();
+                }
+                executed += 1;
+            }
+            let words = words(line);
+            if words.first().is_none_or(|program| program != "damson") {
+                continue;
+            }
+            let restore = stand.plan_restore(&format!("restored{restores}"));
+            let replace = |word: &String| match word.as_str() {
+                "/etc/damson.yaml" => config.to_string(),
+                "restore_cfg.json" => restore.config.display().to_string(),
+                _ => word.clone(),
+            };
+            let words: Vec<String> = words[1..].iter().map(replace).collect();
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            stand.product.run(stand.product.command("damson", &words)).ok();
+            executed += 1;
+            if words.contains(&"backup-fetch") {
+                restores += 1;
+                let restored = stand.start_restored(&restore);
+                assert_eq!(restored.servers.len(), stand.cluster.servers.len());
+            }
+        }
+    }
+    assert!(executed >= 10 && restores >= 2, "{executed} commands, {restores} restores");
 }
 
 #[test]

@@ -333,6 +333,7 @@ impl JobSpec {
             Work::CheckAoLength { backups } => {
                 Work::CheckAoLength { backups: backups.as_ref().map(|backups| only(backups, &left)) }
             }
+            Work::Server { actions } => Work::Server { actions: only(actions, &left) },
             Work::Check | Work::SwitchWal | Work::LeaveBackupMode | Work::Prepare { .. } => self.work.clone(),
         };
         Self { config: self.config.clone(), segments: only(&self.segments, &left), work }

@@ -28,7 +28,7 @@ fn usage_errors_end_with_1() {
 
 /// All of these on an empty storage, so that nothing but the arguments can be at fault.
 #[test]
-fn malformed_arguments_are_named() {
+fn gp_028_034_malformed_arguments_are_named() {
     let workplace = Workplace::new("arguments");
     workplace.use_new_store("store", &[]);
     let config = workplace.scratch.write("rc.json", r#"{"segments":{"-1":{"hostname":"h","port":1,"data_dir":"/d"}}}"#);

@@ -34,7 +34,7 @@ fn hosts_that_cannot_be_reached_are_named() {
 
 /// The settings are read on every host. A path that leads through each process's own directory gives every host its own file.
 #[test]
-fn a_host_without_the_settings_file_is_named() {
+fn gp_003_a_host_without_the_settings_file_is_named() {
     let stand = stands::small("no-config", &StandSpec::default());
     let home = |host: usize| stand.hosts.list[host].home.clone();
     let text = std::fs::read(&stand.product.config).unwrap();

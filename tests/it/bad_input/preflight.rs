@@ -9,7 +9,7 @@ use crate::stands;
 
 /// Several things are wrong at once; every one is told, with its place.
 #[test]
-fn archiving_that_is_off_is_named_by_segment() {
+fn gp_009_archiving_that_is_off_is_named_by_segment() {
     let mut stand = stands::start("archiving", &StandSpec::default());
     let command = stand.product.archive_command(2);
     stand.cluster.server(2).set("archive_command", "");

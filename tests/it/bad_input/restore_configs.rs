@@ -17,7 +17,7 @@ fn with_text(stand: &Stand, restore: &Restore, text: &str, texts: &[&str]) {
 }
 
 #[test]
-fn broken_restore_configs_are_refused_and_the_right_one_works() {
+fn gp_023_broken_restore_configs_are_refused_and_the_right_one_works() {
     let stand = stands::start("rc", &StandSpec::default());
     stand.damson(&["backup-push"]).ok();
     let restore = stand.plan_restore("restored");

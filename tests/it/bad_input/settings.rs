@@ -56,7 +56,7 @@ fn values_that_mean_nothing_are_named() {
 
 /// A cipher that is asked for and does not exist is refused by whatever would store data: clear text is never written.
 #[test]
-fn a_cipher_that_does_not_exist_is_refused() {
+fn gp_005_a_cipher_that_does_not_exist_is_refused() {
     let workplace = Workplace::new("cipher");
     let root = workplace.scratch.dir("store");
     let log_file = workplace.scratch.write("000000010000000000000001", vec![7; 1 << 20]);

@@ -43,7 +43,7 @@ fn files_of_every_kind_come_back() {
 
 /// What is not archived ends with 74, whatever its kind; any other failure is 1 and makes no file.
 #[test]
-fn absence_is_told_from_failure() {
+fn gp_008_absence_is_told_from_failure() {
     let workplace = Workplace::new("absent");
     let store = workplace.use_new_store("store", &[]);
     let back = workplace.scratch.join("back");

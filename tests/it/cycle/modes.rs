@@ -6,7 +6,7 @@ use crate::stands;
 
 /// Unpack writes no settings of recovery, prepare does, and the cluster starts after both.
 #[test]
-fn unpack_then_prepare() {
+fn gp_032_033_034_unpack_then_prepare() {
     let stand = stands::small("modes", &StandSpec::default());
     load(&stand.cluster);
     let before = stands::sums(&stand.cluster);
@@ -40,7 +40,7 @@ fn is_prepared(place: &Place) {
 
 /// Segments that are not asked for are left alone, in both steps; the coordinator need not be among those asked for.
 #[test]
-fn chosen_segments_alone() {
+fn gp_030_chosen_segments_alone() {
     let stand = stands::start("contents", &StandSpec::default());
     load(&stand.cluster);
     let before = stands::sums(&stand.cluster);

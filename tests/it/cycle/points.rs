@@ -6,7 +6,7 @@ use crate::stands;
 
 /// What each restore must come to, as the largest number in the table of marks.
 #[test]
-fn a_restore_ends_at_its_point() {
+fn gp_022_025_026_027_028_029_047_a_restore_ends_at_its_point() {
     let stand = stands::small("points", &StandSpec::default());
     stand.cluster.servers.iter().for_each(|server| drop(sql(server, "create table marks(a int)")));
     mark(&stand.cluster, 1);
@@ -29,6 +29,11 @@ fn a_restore_ends_at_its_point() {
     assert_eq!(names.len(), 5, "{listed}");
     assert!(names[1].starts_with("rp2") && names[2].starts_with("it's rp3"), "{listed}");
 
+    for point in ["rp2", first.as_str()] {
+        let document = document(&stand, point);
+        let lsns = document["lsn_by_segment"].as_object().unwrap();
+        assert!(lsns.keys().eq(["-1", "0"]), "{document}");
+    }
     let refused = stand.plan_restore("refused");
     stand.fetch(&refused, &[&second, "--restore-point", "rp2"]).fails(1, &["rp2", &second, "is after"]);
     stand.fetch(&refused, &["--restore-point-ts", "2001-01-01T00:00:00Z"]).fails(1, &["no restore points found"]);
@@ -66,8 +71,11 @@ fn mark(cluster: &Cluster, number: i32) {
     }
 }
 
-fn finish_time(stand: &Stand, point: &str) -> String {
+fn document(stand: &Stand, point: &str) -> serde_json::Value {
     let path = stand.store_dir().join(format!("basebackups_005/{point}_restore_point.json"));
-    let document: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    document["finish_time"].as_str().unwrap().to_string()
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+fn finish_time(stand: &Stand, point: &str) -> String {
+    document(stand, point)["finish_time"].as_str().unwrap().to_string()
 }

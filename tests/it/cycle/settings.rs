@@ -42,7 +42,7 @@ fn files_of_every_format() {
 
 /// Without a settings file, a command of the cluster is refused: the hosts could not find the same settings.
 #[test]
-fn no_settings_file() {
+fn gp_003_a_command_without_settings_file_is_refused() {
     let workplace = Workplace::new("no-config");
     let store = workplace.scratch.dir("store");
     for args in [&["backup-push"][..], &["backup-list"], &["backup-fetch", "LATEST"], &["create-restore-point", "p"]] {

@@ -9,7 +9,7 @@ use crate::stands;
 
 /// Every row comes back; the agent is installed by the product; marks and user data end in the sentinels.
 #[test]
-fn every_row_comes_back() {
+fn gp_010_021_031_every_row_comes_back() {
     let mut stand = Stand::start("whole", &StandSpec::default());
     load(&stand.cluster);
     let before = stands::sums(&stand.cluster);
@@ -38,6 +38,8 @@ fn every_row_comes_back() {
 /// Permanent, with the user data, and tied to the cluster's backup by ids; each with a manifest.
 fn sentinels_say(stand: &Stand, user_data: Value) {
     let name = stands::latest(stand);
+    let digits = name.strip_prefix("backup_").and_then(|rest| rest.strip_suffix('Z')).expect("WAL-G's form of a name");
+    assert!(chrono::NaiveDateTime::parse_from_str(digits, "%Y%m%dT%H%M%S").is_ok(), "{name}");
     let root = stand.store_dir();
     let sentinel = read(&root.join(format!("basebackups_005/{name}_backup_stop_sentinel.json")));
     assert_eq!((&sentinel["is_permanent"], &sentinel["user_data"]), (&json!(true), &user_data));
@@ -45,7 +47,7 @@ fn sentinels_say(stand: &Stand, user_data: Value) {
     let segments = sentinel["segments"].as_array().unwrap();
     assert_eq!(segments.len(), 4);
     for (segment, server) in segments.iter().zip(&stand.cluster.servers) {
-        assert_eq!(segment["content_id"], json!(server.content));
+        assert_eq!((&segment["content_id"], &segment["role"]), (&json!(server.content), &json!("p")));
         assert_eq!(segment["data_dir"], json!(server.data_dir));
         assert_eq!((&segment["port"], &segment["hostname"]), (&json!(server.port), &json!(server.address.to_string())));
         let folder = root.join(format!("segments_005/seg{}/basebackups_005", server.content));

@@ -1,5 +1,7 @@
 //! The ways in which an object can be damaged.
 
+use std::path::Path;
+
 use bytes::Bytes;
 
 use super::source::Objects;
@@ -44,12 +46,11 @@ impl Damage {
         matches!(self, Damage::Flipped(_) | Damage::LastByteFlipped)
     }
 
-    /// Does it to the object `key`.
-    pub fn apply(self, objects: &mut Objects, key: &str) {
-        let mut body = objects.remove(key).unwrap().to_vec();
+    /// What is left of an object; nothing where it is deleted.
+    pub fn of(self, mut body: Vec<u8>) -> Option<Vec<u8>> {
         let place = |thousandths: usize| body.len() * thousandths / 1000;
         match self {
-            Damage::Deleted => return,
+            Damage::Deleted => return None,
             Damage::Emptied => body.clear(),
             Damage::Cut(at) => body.truncate(place(at)),
             Damage::LastByteLost => body.truncate(body.len() - 1),
@@ -60,6 +61,24 @@ impl Damage {
             }
             Damage::LastByteFlipped => *body.last_mut().unwrap() ^= 1,
         }
-        objects.insert(key.to_string(), Bytes::from(body));
+        Some(body)
+    }
+
+    /// Does it to the object `key`.
+    pub fn apply(self, objects: &mut Objects, key: &str) {
+        let body = objects.remove(key).unwrap().to_vec();
+        if let Some(body) = self.of(body) {
+            objects.insert(key.to_string(), Bytes::from(body));
+        }
+    }
+
+    /// Does it to a file; returns what it held.
+    pub fn apply_to_file(self, path: &Path) -> Vec<u8> {
+        let body = std::fs::read(path).unwrap_or_else(|e| panic!("read {}: {e}", path.display()));
+        match self.of(body.clone()) {
+            None => std::fs::remove_file(path).unwrap(),
+            Some(damaged) => rig::User::get().write(path, damaged, 0o600),
+        }
+        body
     }
 }

@@ -112,7 +112,7 @@ fn is_ready_to_recover(workplace: &Workplace, data_dir: &Path, content: i32, bac
 
 /// The lists are those that WAL-G printed.
 #[test]
-fn lists_are_wal_gs() {
+fn gp_046_lists_are_wal_gs() {
     let workplace = Workplace::new("gp6-lists");
     let store = golden::greenplum6(&workplace.scratch);
     workplace.use_store(&store, &[]);

@@ -89,6 +89,13 @@ impl Server {
         self.wait_until_ready();
     }
 
+    /// Starts a server that is expected to end by itself, and waits for that end.
+    pub fn start_in_vain(&mut self) {
+        self.launch();
+        let mut process = self.process.take().expect("it was just launched");
+        assert!(process.wait(START_LIMIT).is_some(), "server {} goes on", self.content);
+    }
+
     /// Fast shutdown: the archiver still does its last round. Waits for the end.
     pub fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {

@@ -83,6 +83,12 @@ impl S3 {
         std::fs::rename(draft, &self.holds).unwrap();
     }
 
+    /// Like [`S3::hold`], but the requests are answered with an internal error.
+    pub fn fail(&self, texts: &[&str]) {
+        let lines: Vec<String> = texts.iter().map(|text| format!("!{text}")).collect();
+        self.hold(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+
     /// Lets every request pass.
     pub fn release(&self) {
         self.hold(&[]);

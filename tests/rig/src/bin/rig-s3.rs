@@ -4,6 +4,7 @@
 //! A request whose line (`PUT /bucket/key?query`) holds the text of a line of HOLD_FILE, where `*` stands for anything,
 //! waits until that line is gone, and `held <request>` is printed. A client that hangs up meanwhile has asked for nothing.
 //! A number and a blank before the text, as in `3 DELETE *`, let the first two such requests pass.
+//! Where the line begins with `!`, the request is answered with an internal error instead, and `failed <request>` is printed.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -39,13 +40,17 @@ impl Gate {
         counts.retain(|line, _| holds.contains(line));
         holds.into_iter().find(|line| {
             let (number, text) = numbered(line);
-            if !matches(request, text) {
+            if line.starts_with('!') || !matches(request, text) {
                 return false;
             }
             let count = counts.entry(line.clone()).or_default();
             *count += 1;
             *count >= number
         })
+    }
+
+    fn fails(&self, request: &str) -> bool {
+        self.lines().iter().filter_map(|line| line.strip_prefix('!')).any(|text| matches(request, text))
     }
 
     fn lines(&self) -> Vec<String> {
@@ -81,6 +86,10 @@ impl S3Access for Gate {
             while self.lines().contains(&holder) {
                 tokio::time::sleep(LOOK).await;
             }
+        }
+        if self.fails(&line) {
+            println!("failed {line}");
+            return Err(s3_error!(InternalError, "as asked"));
         }
         Ok(())
     }
