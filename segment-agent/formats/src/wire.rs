@@ -325,22 +325,26 @@ impl JobSpec {
         let work = match &self.work {
             Work::Push { ids, bases, permanent } => {
                 let again = |id: BackupId| BackupId::new(format!("{}-again", id.as_str()));
-                let ids = only(ids, &left).into_iter().map(again).collect();
-                Work::Push { ids, bases: only(bases, &left), permanent: *permanent }
+                let ids = those(ids, &left).into_iter().map(again).collect();
+                Work::Push { ids, bases: those(bases, &left), permanent: *permanent }
             }
-            Work::Unpack { sources } => Work::Unpack { sources: only(sources, &left) },
-            Work::Verify { sources } => Work::Verify { sources: only(sources, &left) },
+            Work::Unpack { sources, only, tablespaces } => Work::Unpack {
+                sources: those(sources, &left),
+                only: only.clone(),
+                tablespaces: those(tablespaces, &left),
+            },
+            Work::Verify { sources } => Work::Verify { sources: those(sources, &left) },
             Work::CheckAoLength { backups } => {
-                Work::CheckAoLength { backups: backups.as_ref().map(|backups| only(backups, &left)) }
+                Work::CheckAoLength { backups: backups.as_ref().map(|backups| those(backups, &left)) }
             }
-            Work::Server { actions } => Work::Server { actions: only(actions, &left) },
+            Work::Server { actions } => Work::Server { actions: those(actions, &left) },
             Work::Check | Work::SwitchWal | Work::LeaveBackupMode | Work::Prepare { .. } => self.work.clone(),
         };
-        Self { config: self.config.clone(), segments: only(&self.segments, &left), work }
+        Self { config: self.config.clone(), segments: those(&self.segments, &left), work }
     }
 }
 
-fn only<T: Clone>(all: &[T], wanted: &[bool]) -> Vec<T> {
+fn those<T: Clone>(all: &[T], wanted: &[bool]) -> Vec<T> {
     all.iter().zip(wanted).filter(|(_, wanted)| **wanted).map(|(one, _)| one.clone()).collect()
 }
 
@@ -360,9 +364,13 @@ mod tests {
         assert_eq!(left.segments, [target(0), target(2)]);
         let ids = ["a-again", "c-again"].map(BackupId::new).to_vec();
         assert_eq!(left.work, Work::Push { ids, bases: vec![base("base_1"), None], permanent: true });
-        let sources = ["base_1", "base_2", "base_3"].map(|name| name.parse().unwrap()).to_vec();
-        let spec = JobSpec { work: Work::Unpack { sources: sources.clone() }, ..spec };
-        assert_eq!(spec.of_unfinished(|content| content.0 == 2).work, Work::Unpack { sources: sources[2..].to_vec() });
+        let sources = ["base_1", "base_2", "base_3"].map(|name| name.parse::<BackupName>().unwrap());
+        let unpack = |sources: &[BackupName]| {
+            let tablespaces = sources.iter().map(|name| BTreeMap::from([("1".to_owned(), name.to_string())])).collect();
+            Work::Unpack { sources: sources.to_vec(), only: Vec::new(), tablespaces }
+        };
+        let spec = JobSpec { work: unpack(&sources), ..spec };
+        assert_eq!(spec.of_unfinished(|content| content.0 == 2).work, unpack(&sources[2..]));
     }
 
     fn comes_back<T: Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(message: T) -> String {
