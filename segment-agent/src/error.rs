@@ -111,7 +111,7 @@ pub(crate) fn keep_first(failure: &mut Option<Error>, error: Error) {
 }
 
 /// An I/O error that carries one of ours inside is that one.
-pub(crate) fn from_io(error: std::io::Error, otherwise: impl FnOnce(std::io::Error) -> Error) -> Error {
+pub fn from_io(error: std::io::Error, otherwise: impl FnOnce(std::io::Error) -> Error) -> Error {
     if error.get_ref().is_some_and(|inner| inner.is::<Error>()) {
         if let Some(inner) = error.into_inner() {
             return match inner.downcast::<Error>() {

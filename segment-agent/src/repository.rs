@@ -48,6 +48,11 @@ impl Repository {
         Self { root: store.clone(), store, compression, cipher, transfer_bytes: 0 }
     }
 
+    /// A repository over a store of the caller's, with the codec and the cipher that `settings` name.
+    pub fn with_store(store: Store, settings: &Settings) -> Result<Self> {
+        Ok(Self::over(store, compression(settings)?, cipher(settings)?))
+    }
+
     /// The part that belongs to one segment of a cluster. WAL-G puts it below the storage's root whatever
     /// `WALG_STORAGE_PREFIX` says, and so must whoever reads its trees.
     pub fn segment(&self, content: ContentId) -> Self {

@@ -19,7 +19,7 @@ const ARROWS: [(&str, &str, &[&str]); 11] = [
         &["segment-agent", "settings", "formats", "pgdata", "pgclient", "storage", "restore-configs"],
     ),
     ("pg", "pg", &["segment-agent", "settings"]),
-    ("gpplugin", "gpplugin", &["codec", "storage", "settings"]),
+    ("gpplugin", "gpplugin", &["segment-agent", "codec", "storage", "settings"]),
 ];
 
 /// What a package must never know, whoever wrote it.

@@ -18,6 +18,9 @@ pub enum Kind {
     Greenplum,
     /// Without one, `.walg.*` of the home directory is used if it exists.
     Postgres,
+    /// gpbackup's plugin: everything comes from the plugin's own configuration, which may name a config file. Nothing is looked
+    /// for, and defaults are Greenplum's.
+    Plugin,
 }
 
 /// What the command line says about settings.
@@ -111,7 +114,7 @@ impl Settings {
     fn set_defaults(&mut self) {
         let default = |row: &Setting| match (row.applies_to, self.kind) {
             (AppliesTo::Storage, _) => None,
-            (_, Kind::Greenplum) => row.default_gp,
+            (_, Kind::Greenplum | Kind::Plugin) => row.default_gp,
             (_, Kind::Postgres) => row.default_pg,
         };
         let defaults: Vec<_> = TABLE.iter().filter_map(|row| Some((row.name, default(row)?))).collect();
@@ -205,6 +208,7 @@ fn choose_file(request: &Request, env: Environment<'_>, home: Option<&Path>) -> 
         (Some(path), _) => Ok(Some(path)),
         (None, Kind::Greenplum) => Err(Error::NoConfig),
         (None, Kind::Postgres) => Ok(home.and_then(file::default_in)),
+        (None, Kind::Plugin) => Ok(None),
     }
 }
 
@@ -225,6 +229,7 @@ mod tests {
         std::fs::write(home.path().join(".walg.yaml"), "WALG_DELTA_MAX_STEPS: 2").unwrap();
         std::fs::write(home.path().join(".walg.json"), r#"{"walg_delta_max_steps": 1}"#).unwrap();
         assert_eq!(load(Kind::Postgres).unwrap().get("WALG_DELTA_MAX_STEPS"), Some("1"));
+        assert_eq!(load(Kind::Plugin).unwrap().get("WALG_DELTA_MAX_STEPS"), Some("0"));
         assert!(load(Kind::Greenplum).unwrap_err().to_string().contains("required flag(s) \"config\" not set"));
     }
 }

@@ -179,6 +179,9 @@ fn client_options(settings: &S3Settings) -> Result<ClientOptions> {
         .with_connect_timeout(Duration::from_secs(10))
         .with_user_agent(HeaderValue::from_static("damson"))
         .with_default_headers(headers(settings)?);
+    if let Some(proxy) = &settings.proxy {
+        options = options.with_proxy_url(proxy);
+    }
     if let Some(path) = &settings.ca_cert_file {
         let failed = |reason: String| Error::setting("S3_CA_CERT_FILE", format!("{}: {reason}", path.display()));
         let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;

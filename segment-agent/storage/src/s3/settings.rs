@@ -82,6 +82,8 @@ pub struct S3Settings {
     pub encryption: Option<ServerSideEncryption>,
     /// PEM certificates to trust besides the system's.
     pub ca_cert_file: Option<PathBuf>,
+    /// URL of an HTTP proxy; without it, the usual variables of the environment say whether there is one.
+    pub proxy: Option<String>,
     /// At most two parts of this size are in memory per upload. Larger for objects that would need too many.
     pub part_size_bytes: u64,
     /// Parts of one upload that are sent while the next one is filled.
@@ -109,6 +111,7 @@ impl S3Settings {
             storage_class: None,
             encryption: None,
             ca_cert_file: None,
+            proxy: None,
             part_size_bytes: PART_BYTES_DEFAULT as u64,
             part_concurrency: 1,
             delete_batch_size: 1000,
