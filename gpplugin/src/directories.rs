@@ -102,7 +102,11 @@ pub fn delete_backup(session: &Session, timestamp: &str) -> Result<()> {
     // Records first: a deletion that stops halfway leaves nothing that passes for a backup.
     session.wait(store.delete(&records))?;
     session.wait(store.delete(&data))?;
-    let unfinished = session.wait(store.abort_stale_uploads(&folder, chrono::Utc::now()))?;
-    tracing::info!("deleted {} objects and {} unfinished uploads", records.len() + data.len(), unfinished.len());
+    let count = records.len() + data.len();
+    match session.wait(store.abort_stale_uploads(&folder, chrono::Utc::now())) {
+        Ok(unfinished) => tracing::info!("deleted {count} objects and {} unfinished uploads", unfinished.len()),
+        // Not every server can list them; a rule of the bucket removes them there.
+        Err(error) => tracing::warn!("deleted {count} objects; unfinished uploads may be left: {error}"),
+    }
     Ok(())
 }

@@ -43,7 +43,7 @@ pub use process::{Process, process_ids, wait_for};
 pub use product::{Output, Product, Running};
 pub use restore::Restore;
 pub use rows::{damage, load, row_sums};
-pub use s3::S3;
+pub use s3::{ACCESS_KEY, BUCKET, S3, SECRET_KEY};
 pub use scratch::Scratch;
 pub use stand::{Stand, StandSpec, Storage};
 pub use standin::Flavor;
