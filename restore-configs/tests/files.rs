@@ -80,7 +80,7 @@ const INVALID: [(&str, &[&str]); 40] = [
 ];
 
 #[test]
-fn examples_are_read() {
+fn gp_023_examples_are_read() {
     for (file, content, hostname, port, data_dir) in EXAMPLES {
         let config = parse("examples", file).unwrap_or_else(|error| panic!("{file}: {error}"));
         let place = &config.segments[&content];
@@ -90,7 +90,7 @@ fn examples_are_read() {
 }
 
 #[test]
-fn invalid_files_are_refused_with_a_reason() {
+fn gp_023_gp_024_invalid_files_are_refused_with_a_reason() {
     for (file, words) in INVALID {
         let message = parse("invalid", file).expect_err(file).to_string();
         for word in words {

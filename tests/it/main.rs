@@ -11,14 +11,11 @@ mod deletes;
 mod deltas;
 mod drill;
 mod golden;
-<<<<<<< HEAD
 mod kills;
 mod partial;
+mod plugin;
 mod points;
 mod proof;
-=======
-mod plugin;
->>>>>>> 28dac21 (gpplugin: tests that play gpbackup's side)
 mod protocol;
 mod readme;
 mod resume;

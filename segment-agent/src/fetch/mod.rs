@@ -11,11 +11,14 @@ mod chain;
 mod documents;
 mod extract;
 mod finished;
+mod link;
+mod open_file;
 mod patch;
 mod places;
 mod plan;
 pub(crate) mod proofs;
 mod shared;
+mod spaces;
 mod target;
 mod write;
 

@@ -123,9 +123,10 @@ impl<'a> Planner<'a> {
         let mut tars = Tars::default();
         for (path, needed) in candidates {
             let entry = shared.remove(&path);
-            check_object(&backup, &path, &needed, entry.as_ref())?;
             let last = !needed.touched;
-            match listing.decide(&path, entry.as_ref())? {
+            let source = listing.decide(&path, entry.as_ref())?;
+            check_object(&backup, &path, &needed, entry.as_ref(), &source)?;
+            match source {
                 Source::Below => {
                     let object = entry.map(|entry| entry.key).or(needed.object);
                     next.insert(path, Needed { object, ..needed });
@@ -164,10 +165,20 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// The same object must stand in the backup that stored it first.
-fn check_object(backup: &BackupName, path: &str, needed: &Needed, entry: Option<&Shared>) -> Result<()> {
+/// The same object must stand in the backup that stored it first. Deltas of WAL-G do not list what is unchanged.
+fn check_object(
+    backup: &BackupName,
+    path: &str,
+    needed: &Needed,
+    entry: Option<&Shared>,
+    source: &Source,
+) -> Result<()> {
     let Some(wanted) = &needed.object else { return Ok(()) };
-    if entry.is_some_and(|entry| entry.key == *wanted) {
+    let is_right = match entry {
+        Some(entry) => entry.key == *wanted,
+        None => matches!(source, Source::Below),
+    };
+    if is_right {
         return Ok(());
     }
     let why = format!("a delta of {backup} reuses {wanted} for {path}, which {backup} does not list");

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -16,6 +16,8 @@ use formats::TablespaceSpec;
 use nix::fcntl::{OFlag, PosixFadviseAdvice, posix_fadvise};
 
 use super::finished::RECORD;
+use super::open_file::OpenFile;
+use super::spaces::{claim_tablespace, refuse_used_tablespaces, remove_if_there};
 use crate::error::{Error, Result};
 
 /// Present while a restore is not finished.
@@ -254,78 +256,6 @@ fn lock_with_patience(marker: &File) -> bool {
     })
 }
 
-/// Before the marker is written, so that a refusal leaves nothing behind.
-fn refuse_used_tablespaces(root: &Path, tablespaces: &TablespaceSpec) -> Result<()> {
-    let locations = tablespaces.tablespaces.values().map(|space| Path::new(&space.loc));
-    locations.filter(|location| location.exists()).try_for_each(|location| refuse_used(root, location))
-}
-
-/// The directory must be empty, or marked as belonging to this restore.
-fn refuse_used(root: &Path, location: &Path) -> Result<()> {
-    let remedy = "empty it, or name another place: for a cluster under \"tablespaces\" in the restore config \
-                  ({\"<oid>\": \"/new/directory\"}), for a single server with --restore-spec";
-    match std::fs::read_link(location.join(MARKER)) {
-        Ok(owner) if owner == root => return Ok(()),
-        Ok(owner) => {
-            let what = format!(
-                "the tablespace directory {} is used by the restore into {}",
-                location.display(),
-                owner.display()
-            );
-            return Err(Error::refused(what, remedy));
-        }
-        Err(_) => {}
-    }
-    let mut entries = std::fs::read_dir(location).map_err(|error| Error::file("listing", location, error))?;
-    if entries.next().is_none() {
-        return Ok(());
-    }
-    Err(Error::refused(format!("the tablespace directory {} is not empty", location.display()), remedy))
-}
-
-/// Of two restores that take the same directory at once, one makes the marker.
-fn claim_tablespace(root: &Path, location: &Path) -> Result<()> {
-    refuse_used(root, location)?;
-    let marker = location.join(MARKER);
-    match symlink(root, &marker) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => refuse_used(root, location),
-        made => made.map_err(|error| Error::file("marking", &marker, error)),
-    }
-}
-
-fn remove_if_there(path: &Path) -> Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::file("removing", path, error)),
-        _ => Ok(()),
-    }
-}
-
-/// A file that is being changed.
-pub struct OpenFile<'a> {
-    target: &'a Target,
-    file: File,
-    pub path: PathBuf,
-}
-
-impl OpenFile<'_> {
-    pub fn length(&self) -> std::io::Result<u64> {
-        Ok(self.file.metadata()?.len())
-    }
-
-    /// Cuts the file or makes it longer.
-    pub fn resize(&self, bytes: u64) -> Result<()> {
-        self.file.set_len(bytes).map_err(|error| Error::file("resizing", &self.path, error))
-    }
-
-    pub fn write_at(&self, content: &[u8], at: u64) -> Result<()> {
-        self.file.write_all_at(content, at).map_err(|error| Error::file("writing", &self.path, error))
-    }
-
-    pub fn seal(&self, mode: u32) -> Result<()> {
-        self.target.seal(&self.file, &self.path, mode)
-    }
-}
-
 fn make_directories(path: &Path) -> Result<()> {
     DirBuilder::new()
         .recursive(true)
@@ -392,21 +322,6 @@ mod tests {
         }
         std::fs::remove_file(space.path().join("x")).unwrap();
         assert!(!claim().unwrap().is_resumed());
-    }
-
-    #[test]
-    fn two_restores_do_not_share_a_tablespace() {
-        let (first, second, space) =
-            (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let loc = space.path().to_str().unwrap();
-        let spec = format!(r#"{{"base_prefix":"/b","tablespaces":["5"],"5":{{"loc":"{loc}","link":"pg_tblspc/5"}}}}"#);
-        let spec: TablespaceSpec = serde_json::from_str(&spec).unwrap();
-        let claim = |root: &Path| Target::claim(root.to_owned(), spec.clone(), "b in s".to_owned(), false);
-        drop(claim(first.path()).unwrap());
-        assert!(claim(second.path()).is_err_and(|error| error.to_string().contains(loc)));
-        std::fs::write(space.path().join("x"), b"1").unwrap();
-        claim(first.path()).unwrap().finish(|_| Ok(())).unwrap();
-        assert_eq!(std::fs::read_dir(space.path()).unwrap().count(), 1);
     }
 
     #[test]
