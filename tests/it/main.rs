@@ -2,6 +2,7 @@
 
 mod acceptance;
 mod again;
+mod append_optimized;
 mod bad_input;
 mod chains;
 mod copies;

@@ -9,6 +9,8 @@
 mod base;
 mod decision;
 mod found;
+#[cfg(test)]
+mod history;
 mod keys;
 mod pass;
 mod store;
