@@ -73,7 +73,8 @@ impl Options {
 
     /// The options that are settings of damson, by their names.
     pub fn settings(&self) -> Vec<(String, String)> {
-        let named = self.0.iter().filter(|(name, _)| settings::find(&name.to_uppercase()).is_some());
+        let is_setting = |name: &str| !OF_GPBACKUP.contains(&name) && settings::find(&name.to_uppercase()).is_some();
+        let named = self.0.iter().filter(|(name, _)| is_setting(name));
         named.map(|(name, text)| (name.to_uppercase(), text.clone())).collect()
     }
 

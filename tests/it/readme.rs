@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rig::{Stand, StandSpec};
+use rig::Stand;
+
+use crate::running::{self, Restored, TWO_CLUSTERS};
+use crate::stands;
 
 const DOCUMENTS: [&str; 6] =
     ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "COMPATIBILITY.md", "SETTINGS.md"];
@@ -88,46 +91,59 @@ fn the_cluster_chapter_works() {
     let readme = read("README.md");
     let start = readme.find("## From install to").unwrap();
     let chapter = &readme[start..start + readme[start..].find("\n## In WAL-G").unwrap()];
-    let stand = Stand::start("readme", &StandSpec::default());
+    let stand = running::stand("readme");
     rig::load(&stand.cluster);
+    let rows = stands::sums(&stand.cluster);
     let config = stand.product.config.to_str().unwrap();
-    let (mut restores, mut executed) = (0, 0);
-    for block in blocks_of(chapter, "sh") {
-        for line in block.replace("\\\n", " ").lines() {
-            if let Some((_, command)) = line.split_once("archive_command = '") {
-                let command = command.trim_end_matches('\'').replace("/etc/damson.yaml", config);
-                for server in &stand.cluster.servers {
-                    let own = command.replace("--content-id=-1", &format!("--content-id={}", server.content));
-                    server.set(
-                        "archive_command",
-                        &own.replace("damson ", &format!("{} ", stand.product.path("damson").display())),
-                    );
-                    server.archive_wal();
-                }
-                executed += 1;
-            }
-            let words = words(line);
-            if words.first().is_none_or(|program| program != "damson") {
-                continue;
-            }
-            let restore = stand.plan_restore(&format!("restored{restores}"));
-            let replace = |word: &String| match word.as_str() {
-                "/etc/damson.yaml" => config.to_string(),
-                "restore_cfg.json" => restore.config.display().to_string(),
-                _ => word.clone(),
-            };
-            let words: Vec<String> = words[1..].iter().map(replace).collect();
-            let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            stand.product.run(stand.product.command("damson", &words)).ok();
+    let mut restored = vec![Restored::new(&stand, stand.plan_restore("restored0"))];
+    let mut executed = 0;
+    for line in blocks_of(chapter, "sh").join("\n").lines() {
+        if let Some((_, command)) = line.split_once("archive_command = '") {
+            archive_with(&stand, command.trim_end_matches('\''));
             executed += 1;
-            if words.contains(&"backup-fetch") {
-                restores += 1;
-                let restored = stand.start_restored(&restore);
-                assert_eq!(restored.servers.len(), stand.cluster.servers.len());
-            }
+        }
+        let words = words(line);
+        if words.first().is_none_or(|program| program != "damson") {
+            continue;
+        }
+        let fetches = words.iter().any(|word| word == "backup-fetch");
+        if fetches || words.iter().any(|word| word == "drill") {
+            // The servers of the last one end, and the next one gets places of its own.
+            let name = format!("restored{}", restored.len());
+            restored.push(Restored::new(&stand, stand.plan_restore(&name)));
+        }
+        let place = restored.last().unwrap();
+        let replace = |word: &String| match word.as_str() {
+            "/etc/damson.yaml" => config.to_string(),
+            "restore_cfg.json" | "scratch_cfg.json" => place.config().to_string(),
+            "damson.prom" => stand.scratch.join("damson.prom").display().to_string(),
+            _ => word.clone(),
+        };
+        let words: Vec<String> = words[1..].iter().map(replace).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        stand.product.run(stand.product.command("damson", &words)).ok_despite(&[TWO_CLUSTERS]);
+        executed += 1;
+        if fetches {
+            let found: Vec<_> = place.servers.iter().map(rig::row_sums).collect();
+            assert_eq!(found, rows, "{line}");
+            assert_eq!(place.catalog(), place.expected_catalog());
         }
     }
-    assert!(executed >= 10 && restores >= 2, "{executed} commands, {restores} restores");
+    assert!(executed >= 19 && restored.len() == 4, "{executed} commands");
+}
+
+/// Every server archives with this command from now on, and does.
+fn archive_with(stand: &Stand, command: &str) {
+    let damson = stand.product.path("damson");
+    let command = command.replace("/etc/damson.yaml", stand.product.config.to_str().unwrap());
+    let command = command.replacen("damson", damson.to_str().unwrap(), 1);
+    for server in &stand.cluster.servers {
+        let own = command.replace("--content-id=-1", &format!("--content-id={}", server.content));
+        server.set("archive_command", &own);
+        rig::sql(server, "create table archived_from_now_on(a int)");
+        server.archive_wal();
+        rig::sql(server, "drop table archived_from_now_on");
+    }
 }
 
 #[test]

@@ -83,7 +83,9 @@ impl AoTable {
 
     /// An INSERT that is rolled back, or not committed yet: the logical end stays.
     pub fn append_uncommitted(&self, server: &Server, segment: u32, content: &[u8]) {
-        let (eof, _) = self.row(server, segment);
+        let (eof, changes) = self.row(server, segment);
+        // The server lists a segment file before its first row is committed.
+        self.set_row(server, segment, eof, changes);
         self.write(server, segment, eof, content);
     }
 

@@ -1,6 +1,6 @@
 //! The files of append-optimized and PAX tables that a server knows of, to be looked up by the path of a walked file.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use formats::ao::StorageType;
 use formats::pax::PaxKind;
@@ -52,6 +52,8 @@ pub struct PaxFacts {
 pub struct Found {
     pub ao: HashMap<RelationKey, AoFacts>,
     pub pax: HashMap<PaxPlace, PaxFacts>,
+    /// Tablespace, database and file number of every append-optimized table that has files.
+    ao_relations: HashSet<(u32, u32, u32)>,
 }
 
 impl Found {
@@ -101,6 +103,7 @@ impl Found {
         };
         let facts = AoFacts { storage_type, eof: file.eof, mod_count: file.mod_count, name_md5: file.name_md5 };
         self.ao.insert(RelationKey { tablespace, database, relfilenode, segment_number }, facts);
+        self.ao_relations.insert((tablespace, database, relfilenode));
     }
 
     pub fn add_pax(&mut self, file: PaxTableFile) {
@@ -127,6 +130,14 @@ impl Found {
             segment_number: path.file.segment_number,
         };
         self.ao.get(&key).map(|facts| (key, facts))
+    }
+
+    /// Whether the file at `name` belongs to an append-optimized table, also one that its catalog does not list (yet): what looks
+    /// like a page in it is none.
+    pub fn is_append_optimized(&self, name: &str) -> bool {
+        let relation = |path: RelationPath| (path.tablespace, path.database, path.file.relfilenode);
+        !self.ao_relations.is_empty()
+            && RelationPath::parse(name).is_some_and(|path| self.ao_relations.contains(&relation(path)))
     }
 
     /// The file at `name` (`/base/1/2_pax/3.toast`), if a PAX table knows it.

@@ -106,7 +106,7 @@ impl Shared {
 
     /// Whether a file has no heap pages, also one that is too small to be shared.
     pub fn is_append_optimized(&self, name: &str) -> bool {
-        self.found.ao_file(name).is_some() || self.found.pax_file(name).is_some()
+        self.found.is_append_optimized(name) || self.found.pax_file(name).is_some()
     }
 
     /// The documents that name all shared files of the backup. Nothing is left of them here.
