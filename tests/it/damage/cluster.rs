@@ -48,7 +48,9 @@ fn unpack(stand: &Stand, restore: &Restore, args: &[&str]) -> Output {
 }
 
 fn listings(restore: &Restore) -> Vec<Listing> {
-    restore.places.iter().map(|place| tree::list(&place.data_dir)).collect()
+    // It tells the time of the restore.
+    let list = |place: &rig::Place| tree::without(tree::list(&place.data_dir), |path| path == ".damson-restored");
+    restore.places.iter().map(list).collect()
 }
 
 fn empty(restore: &Restore) {

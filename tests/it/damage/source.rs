@@ -198,6 +198,8 @@ pub fn contents(root: &Path) -> Contents {
             found.insert(path.strip_prefix(root).unwrap().to_owned(), (meta.permissions().mode(), body));
         }
     }
+    // It tells the time of the restore.
+    found.remove(Path::new(".damson-restored"));
     found
 }
 

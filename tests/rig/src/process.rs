@@ -62,6 +62,10 @@ impl Process {
         let deadline = Instant::now() + limit;
         while !condition(self) {
             if let Some(status) = self.ended() {
+                // It may have come about between the last look and the end.
+                if condition(self) {
+                    return;
+                }
                 panic!("{} ended ({status}) before {what}:\n{}", self.name, self.log_end());
             }
             if Instant::now() > deadline {
