@@ -128,7 +128,10 @@ pub async fn fetch(
     }
     // One after the other: the label, then the control file.
     for job in last_jobs {
-        run_jobs(&extraction, vec![job], pool).await?;
+        if let Err(error) = run_jobs(&extraction, vec![job], pool).await {
+            extraction.target.withhold_control_file();
+            return Err(error);
+        }
     }
     monitor.flush();
     monitor.phase("flushing to disk");

@@ -153,6 +153,12 @@ impl Target {
             .map_err(|error| Error::file("setting the mode of", path, error))
     }
 
+    /// Takes the control file away again, damaged or unproved as it may be: without it no server starts here. What fails meanwhile
+    /// was told already.
+    pub fn withhold_control_file(&self) {
+        let _ = std::fs::remove_file(self.root.join("global/pg_control"));
+    }
+
     /// Makes a symbolic link; an equal one may be there from an earlier run.
     pub fn make_link(&self, name: &str, points_to: &Path) -> Result<()> {
         let path = self.resolve(name)?;
