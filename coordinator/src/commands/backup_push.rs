@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args};
 use coordinator::fanout::Verdict;
 use coordinator::progress::Progress;
-use formats::cluster::{ClusterSentinel, SegmentMetadata};
+use formats::cluster::{ClusterSentinel, RestorePoint, SegmentMetadata};
 use formats::lease::LeaseKind;
 use formats::wire::{PushedSegment, SegmentResult, Work};
 use formats::{BackupId, BackupName, ContentId, DATE_FORMAT, Timestamp, layout};
@@ -117,8 +117,17 @@ async fn push(
         backup_mark::make_permanent(repository, &plan.base).await?;
     }
     repository.put_json(&layout::sentinel_key(&name), &sentinel).await?;
+    renew_point(repository, &name, &point).await;
     tracing::info!("Wrote backup with name {name} to storage default");
     Ok(())
+}
+
+/// WAL-G stores the restore point after the sentinel, and its deletions remove whatever was stored before the sentinel of the
+/// oldest backup they keep. So the document is stored once more; until then the backup can be restored as well.
+async fn renew_point(repository: &Repository, name: &BackupName, point: &RestorePoint) {
+    if let Err(error) = repository.put_json(&layout::restore_point_key(name.as_str()), point).await {
+        tracing::warn!("a deletion by WAL-G may remove the restore point of {name}: {error}");
+    }
 }
 
 /// A push that died may have left exclusive backups open (Greenplum 6); the lock proves that none is under way.
