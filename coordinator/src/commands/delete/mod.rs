@@ -6,6 +6,7 @@
 
 mod plan;
 mod print;
+mod root;
 
 use std::collections::BTreeMap;
 

@@ -2,16 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use coordinator::catalog::{self, BackupDetail, BackupTarget, Backups, RestorePoints, select};
-use coordinator::retention::{self, Common, Remaining};
-use formats::cluster::RestorePoint;
+use coordinator::catalog::{BackupDetail, BackupTarget, Backups, select};
+use coordinator::retention::{self, Common};
 use formats::{BackupName, ContentId, layout};
 use futures::stream::{self, StreamExt};
 use segment_agent::backups::Wanted;
 use segment_agent::cli::say_nothing_found;
 use segment_agent::repository::Repository;
 use segment_agent::retain::select::{Choice, Rule, Settled, choose, refuse_permanent, settle};
-use segment_agent::retain::{Age, Begun, Class, DeletePlan, Inventory, PlannedObject, Wish, single, survey};
+use segment_agent::retain::{Age, Begun, DeletePlan, Inventory, Wish, single, survey};
 use storage::Store;
 
 use super::Job;
@@ -65,16 +64,16 @@ pub struct Planner<'a> {
 }
 
 /// The cluster's backups as they are stored.
-struct Stored {
-    backups: Backups,
-    details: Vec<BackupDetail>,
+pub(super) struct Stored {
+    pub backups: Backups,
+    pub details: Vec<BackupDetail>,
     all_are_known: bool,
 }
 
 /// What the rule comes to.
-struct Decided {
-    choice: Choice,
-    settled: Settled,
+pub(super) struct Decided {
+    pub choice: Choice,
+    pub settled: Settled,
 }
 
 impl Planner<'_> {
@@ -214,80 +213,6 @@ impl Planner<'_> {
         }
     }
 
-    /// The cluster's own documents: sentinels, those of deltas first, then restore points, then records.
-    async fn add_root(
-        &self,
-        store: &Store,
-        stored: &Stored,
-        decided: Decided,
-        begun: &Begun,
-        plan: &mut ClusterPlan,
-    ) -> Result<()> {
-        let Decided { choice, settled } = decided;
-        let chains = retention::chains(stored.backups.entries(), &stored.details);
-        let mut gone: Vec<&BackupName> = settled.gone.keys().collect();
-        gone.sort_by_key(|name| std::cmp::Reverse(chains.depth(name)));
-        let sentinels = gone.into_iter().map(|name| (Class::Sentinel, layout::sentinel_key(name)));
-        let mut keys: Vec<_> = sentinels.collect();
-        plan.points = self.points(store, stored, &choice, &settled, begun, plan).await?;
-        keys.extend(plan.points.keys().map(|name| (Class::RestorePoint, layout::restore_point_key(name))));
-        let listed = store.list_folder(layout::BASEBACKUPS).await?.objects;
-        let sizes: BTreeMap<&str, u64> = listed.iter().map(|object| (object.key.as_str(), object.size)).collect();
-        plan.root.objects = keys
-            .into_iter()
-            .map(|(class, key)| PlannedObject { class, bytes: sizes.get(key.as_str()).copied().unwrap_or(0), key })
-            .collect();
-        let remains = |name: &BackupName| settled.stay.contains(name) || settled.kept.contains_key(name);
-        plan.root.objects.extend(single::records(store, remains).await?);
-        plan.root.gone = settled.gone;
-        plan.root.kept = settled.kept;
-        Ok(())
-    }
-
-    /// Only points stored before the first backup that stays can go, and only their documents are read.
-    async fn points(
-        &self,
-        store: &Store,
-        stored: &Stored,
-        choice: &Choice,
-        settled: &Settled,
-        begun: &Begun,
-        plan: &mut ClusterPlan,
-    ) -> Result<BTreeMap<String, String>> {
-        let details = |names: &dyn Fn(&BackupName) -> bool| -> Vec<&BackupDetail> {
-            stored.details.iter().filter(|detail| names(&detail.name)).collect()
-        };
-        let stay = details(&|name| settled.stay.contains(name));
-        let kept = details(&|name| settled.kept.contains_key(name));
-        let first = stay.iter().map(|detail| detail.modified).min();
-        let points = RestorePoints::load(store).await?;
-        let mut gone: BTreeSet<BackupName> = settled.gone.keys().cloned().collect();
-        gone.extend(begun.backups());
-        let is_gone = |name: &str| gone.iter().any(|backup| backup.as_str() == name);
-        let mut documents: Vec<RestorePoint> = Vec::new();
-        for entry in points.entries() {
-            if !is_gone(&entry.name) && first.is_some_and(|first| entry.modified >= first) {
-                continue;
-            }
-            match points.document(&entry.name).await {
-                Ok(document) => documents.push(RestorePoint { name: entry.name.clone(), ..document }),
-                Err(error) if is_missing(&error) => {}
-                Err(error) if self.force => tracing::warn!("{error}"),
-                Err(error) => plan.root.problems.push(format!("the restore point {} is kept: {error}", entry.name)),
-            }
-        }
-        let remaining = match choice {
-            Choice::Before(_) => Remaining { whole: stay, alone: kept },
-            Choice::These(_) | Choice::Nothing => {
-                Remaining { whole: stay.into_iter().chain(kept).collect(), alone: vec![] }
-            }
-        };
-        if *choice == Choice::Nothing && settled.gone.is_empty() && begun.backups().is_empty() {
-            return Ok(BTreeMap::new());
-        }
-        Ok(retention::points_that_go(&documents, &remaining, &gone))
-    }
-
     async fn everything(&self, stored: &Stored, force: bool) -> Result<ClusterPlan> {
         let mut plan = ClusterPlan::default();
         if !force {
@@ -346,8 +271,4 @@ fn first_ids(stored: &Stored, settled: &Settled) -> BTreeMap<ContentId, String> 
     let first = stored.details.iter().find(|detail| settled.stay.contains(&detail.name));
     let segments = first.into_iter().flat_map(|detail| &detail.sentinel.segments);
     segments.map(|segment| (segment.content_id, segment.backup_id.to_string())).collect()
-}
-
-fn is_missing(error: &catalog::Error) -> bool {
-    matches!(error, catalog::Error::NoSuchRestorePoint { .. })
 }
