@@ -9,23 +9,27 @@ use clap::Args;
 use coordinator::catalog::{Backups, RestorePoints};
 use coordinator::openmetrics::{self, Archive, Facts};
 use formats::{ContentId, Timestamp, layout};
-use pgclient::greenplum;
+use futures::stream::{self, StreamExt};
+use pgclient::Server;
 use pgdata::{Lsn, SegmentSize, WalName};
 use segment_agent::proofs;
 use segment_agent::repository::Repository;
 use segment_agent::wal::{self, Contents};
+use segment_agent::work::connect_options;
 use storage::ObjectInfo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::backup_list::cannot_print;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Node};
 use crate::error::{Error, Result};
 use crate::session::Session;
 
 /// Largest head of a request, and how long a client may take for it.
 const HEAD_BYTES: usize = 8 << 10;
 const CLIENT_LIMIT: Duration = Duration::from_secs(10);
+/// Servers asked at once.
+const CONNECTIONS: usize = 16;
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Tell the age, number, sizes and proofs of backups, and lag and holes of every segment's archive, as OpenMetrics text
@@ -72,7 +76,7 @@ async fn gather(session: &Session) -> Result<Facts> {
     let mut archives = BTreeMap::new();
     for content in contents {
         let mut archive = archive(session, &repository.segment(content)).await?;
-        let position = positions.as_ref().and_then(|positions| positions.get(&content));
+        let position = positions.as_ref().and_then(|positions| *positions.get(&content)?);
         archive.lag_bytes = position.map(|lsn| lsn.0.saturating_sub(archive.newest_end.unwrap_or(0)));
         archives.insert(content, archive);
     }
@@ -87,10 +91,21 @@ async fn gather(session: &Session) -> Result<Facts> {
     })
 }
 
-async fn positions(session: &Session) -> Result<BTreeMap<ContentId, Lsn>> {
+/// Up to where every server has written its log; nothing for one that cannot be asked.
+async fn positions(session: &Session) -> Result<BTreeMap<ContentId, Option<Lsn>>> {
     let cluster = Cluster::discover(&session.settings).await?;
-    let positions = greenplum::positions(&cluster.server).await?;
-    Ok(positions.into_iter().map(|(content, lsn)| (ContentId(content), lsn)).collect())
+    let options = connect_options(&session.settings)?;
+    let ask = |node: Node| {
+        let options = options.clone().with_host(&node.hostname).with_port(node.port);
+        async move {
+            let position = async { Server::connect_segment(&options).await?.wal_position().await };
+            let position = position.await.inspect_err(|error| {
+                tracing::info!("content {} on host {} cannot be asked: {error}", node.content, node.hostname);
+            });
+            (node.content, position.ok())
+        }
+    };
+    Ok(stream::iter(cluster.nodes).map(ask).buffer_unordered(CONNECTIONS).collect().await)
 }
 
 async fn contents_of_storage(repository: &Repository) -> Result<Vec<ContentId>> {

@@ -166,14 +166,6 @@ pub async fn timelines(server: &Server) -> Result<Vec<(i32, TimelineId)>, Error>
     names.into_iter().map(|(content, name)| Ok((content, server.timeline_of(what, &name)?))).collect()
 }
 
-/// Up to where every node has written its log, by content id.
-pub async fn positions(server: &Server) -> Result<Vec<(i32, Lsn)>, Error> {
-    let what = "asking for the WAL positions of the segments";
-    let position = format!("pg_catalog.{}()::text", server.capabilities().wal.insert_position);
-    let texts = on_every_node(server, what, &position).await?;
-    texts.into_iter().map(|(content, text)| Ok((content, server.parsed(what, Some(text))?))).collect()
-}
-
 /// Value of an expression on the coordinator and on every primary, by content id.
 async fn on_every_node(server: &Server, what: &str, expression: &str) -> Result<Vec<(i32, String)>, Error> {
     let segments = format!("SELECT gp_segment_id, {expression} FROM gp_dist_random('gp_id')");
