@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser, Subcommand};
-use segment_agent::cli::{Delete, DeltaFlags, RepositoryCommand};
+use clap::{Parser, Subcommand};
+use segment_agent::cli::{Delete, RepositoryCommand};
 
 /// Backs up and restores a PostgreSQL server, in WAL-G's storage format.
 #[derive(Debug, Parser)]
@@ -19,42 +19,8 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Back up the running server's data directory to the storage
-    BackupPush {
-        /// The data directory; must be the one that the server runs on
-        db_directory: PathBuf,
-        /// Never removed by a delete command
-        #[arg(short, long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true")]
-        permanent: bool,
-        /// Any JSON value, stored with the backup
-        #[arg(long, value_name = "JSON")]
-        add_user_data: Option<String>,
-        #[command(flatten)]
-        delta: DeltaFlags,
-    },
-    /// Restore a backup into a directory
-    BackupFetch {
-        /// Created if it does not exist; must be empty, or hold an unfinished restore of the same backup
-        destination_directory: PathBuf,
-        /// Name of the backup, or LATEST
-        backup_name: Option<String>,
-        /// Choose the backup with this user data
-        #[arg(long, value_name = "JSON")]
-        target_user_data: Option<String>,
-        /// Restore these databases and tables alone: db, db/table (of public), db/schema.table or db/schema/table, divided by
-        /// commas; * stands for any characters
-        #[arg(long, value_name = "NAMES")]
-        restore_only: Vec<String>,
-        /// Accepted for the sake of scripts: deltas are put together in one way only
-        #[arg(long, hide = true)]
-        reverse_unpack: bool,
-        /// Accepted for the sake of scripts: archives that hold nothing needed are never read
-        #[arg(long, hide = true)]
-        skip_redundant_tars: bool,
-        /// JSON file that puts the tablespaces elsewhere
-        #[arg(long, value_name = "FILE")]
-        restore_spec: Option<PathBuf>,
-    },
+    #[command(flatten)]
+    Repository(RepositoryCommand),
     /// Remove old backups and the log that they needed; nothing is changed without --confirm
     Delete(Delete),
     /// Archive a log file: archive_command = 'damson-pg wal-push %p'
@@ -69,6 +35,4 @@ pub enum Command {
         /// Where to write it; must not exist
         destination_filename: PathBuf,
     },
-    #[command(flatten)]
-    Repository(RepositoryCommand),
 }

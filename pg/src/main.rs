@@ -2,7 +2,6 @@
 
 mod arguments;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use segment_agent::cli::{self, ArchiveCommand, Parsed};
@@ -43,28 +42,8 @@ fn run(settings: &Settings, command: Command) -> Result<()> {
 
 async fn carry_out(settings: &Settings, command: Command, cancel: &CancellationToken) -> Result<()> {
     match command {
-        Command::BackupPush { db_directory, permanent, add_user_data, delta } => {
-            let wish = delta.wish(settings, permanent)?;
-            let user_data = cli::user_data(add_user_data.as_deref().or(settings.get("WALG_SENTINEL_USER_DATA")))?;
-            let pushed = cli::push_here(settings, db_directory, &wish, user_data, cancel).await?;
-            tracing::info!("Wrote backup with name {} to storage default", pushed.backup_name);
-        }
-        Command::BackupFetch {
-            destination_directory,
-            backup_name,
-            target_user_data,
-            restore_only,
-            restore_spec,
-            ..
-        } => {
-            let user_data = target_user_data.as_deref().or(settings.get("WALG_FETCH_TARGET_USER_DATA"));
-            let wanted = cli::wanted(backup_name.as_deref(), user_data)?;
-            let spec: Option<PathBuf> = restore_spec;
-            cli::fetch_here(settings, &wanted, destination_directory, &restore_only, spec.as_deref(), cancel).await?;
-        }
-        Command::Repository(command) => cli::run_repository_command(settings, None, &command, cancel).await?,
-        Command::Delete(arguments) => cli::delete_here(settings, &arguments, cancel).await?,
-        Command::WalPush { .. } | Command::WalFetch { .. } => {}
+        Command::Repository(command) => cli::run_repository_command(settings, None, &command, cancel).await,
+        Command::Delete(arguments) => cli::delete_here(settings, &arguments, cancel).await,
+        Command::WalPush { .. } | Command::WalFetch { .. } => Ok(()),
     }
-    Ok(())
 }

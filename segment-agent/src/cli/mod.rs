@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use settings::{Kind, Request, Settings};
 
 pub use self::archive::{ArchiveCommand, run_archive_command};
-pub use self::backup::{fetch_here, push_here, selectors, user_data, wanted};
+pub use self::backup::{selectors, user_data, wanted};
 pub use self::copy::{Copy, storage_settings, tell_comparison, tell_plan, timeline_of};
 pub use self::delete::{
     Before, Delete, DeleteFlags, Everything, Retain, Target, delete_here, leftover_age, print_summary,

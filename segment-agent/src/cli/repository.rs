@@ -1,4 +1,4 @@
-//! Commands about one repository of backups: `damson-pg` and `damson seg` have them in common.
+//! Commands about one server and its repository of backups: `damson-pg` and `damson seg` have them in common.
 
 use std::io::{Write, stdout};
 use std::path::Path;
@@ -10,6 +10,7 @@ use formats::lease::LeaseKind;
 use settings::Settings;
 use tokio_util::sync::CancellationToken;
 
+use super::backup::{BackupFetch, BackupPush, backup_fetch, backup_push};
 use super::copy::{Copy, copy_here};
 use super::form::{Form, printed};
 use super::verify::{BackupVerify, backup_verify};
@@ -23,6 +24,10 @@ use crate::repository::Repository;
 
 #[derive(Debug, Subcommand)]
 pub enum RepositoryCommand {
+    /// Back up the running server's data directory to the storage
+    BackupPush(BackupPush),
+    /// Restore a backup into a directory
+    BackupFetch(BackupFetch),
     /// List the backups, oldest first
     BackupList(BackupList),
     /// Keep a backup from being deleted, or no longer
@@ -74,12 +79,11 @@ pub async fn run_repository_command(
     command: &RepositoryCommand,
     cancel: &CancellationToken,
 ) -> Result<()> {
-    if let RepositoryCommand::Copy(arguments) = command {
-        return copy_here(settings.kind(), content, arguments, cancel).await;
-    }
-    let repository = open(settings, content)?;
+    let repository = || open(settings, content);
     match command {
-        RepositoryCommand::BackupList(arguments) => backup_list(&repository, arguments).await,
+        RepositoryCommand::BackupPush(arguments) => backup_push(settings, content, arguments, cancel).await,
+        RepositoryCommand::BackupFetch(arguments) => backup_fetch(settings, content, arguments, cancel).await,
+        RepositoryCommand::BackupList(arguments) => backup_list(&repository()?, arguments).await,
         RepositoryCommand::BackupMark(arguments) => {
             // Of the whole storage: deletions are kept away, as they go by the marks.
             let root = Repository::open(settings)?;
@@ -87,16 +91,16 @@ pub async fn run_repository_command(
             let request =
                 LeaseRequest { kind: LeaseKind::Read, what, term: lease::term(settings)?, linger: Duration::ZERO };
             let lease = Lease::acquire(root.store(), request).await?;
-            let done = backup_mark(&repository, arguments).await;
+            let done = backup_mark(&repository()?, arguments).await;
             lease.release().await;
             done
         }
         RepositoryCommand::BackupVerify(arguments) => {
-            backup_verify(settings, &repository, content.is_some(), arguments, cancel).await
+            backup_verify(settings, &repository()?, content.is_some(), arguments, cancel).await
         }
-        RepositoryCommand::WalShow(arguments) => wal_show(settings, &repository, arguments).await,
-        RepositoryCommand::WalVerify(arguments) => wal_verify(settings, &repository, arguments).await,
-        RepositoryCommand::Copy(_) => Ok(()),
+        RepositoryCommand::WalShow(arguments) => wal_show(settings, &repository()?, arguments).await,
+        RepositoryCommand::WalVerify(arguments) => wal_verify(settings, &repository()?, arguments).await,
+        RepositoryCommand::Copy(arguments) => copy_here(settings.kind(), content, arguments, cancel).await,
     }
 }
 
