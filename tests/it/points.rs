@@ -98,3 +98,28 @@ fn a_name_that_may_be_half_written_is_not_used_again() {
     create(&stand, "whole").ok();
     assert_eq!(listed(&stand), ["whole"]);
 }
+
+/// A push goes on under another name, and restores to a consistent cluster.
+#[test]
+fn a_push_whose_point_failed_takes_another_name() {
+    let stand = stands::small("rp-push", &StandSpec::default());
+    stand.cluster.servers.iter().for_each(|server| drop(sql(server, "create table marks(a int)")));
+    let coordinator = stand.cluster.coordinator();
+    sql(coordinator, "alter function pg_catalog.gp_create_restore_point(text) rename to gp_real_restore_point");
+    sql(coordinator, "create sequence attempts");
+    let once_torn = "create function pg_catalog.gp_create_restore_point(text) \
+                     returns table(segment_id int2, restore_lsn pg_lsn) language plpgsql volatile as $$ begin \
+                     if nextval('public.attempts') = 1 then perform pg_create_restore_point($1); \
+                     raise exception 'segment 0 is gone'; end if; \
+                     return query select * from gp_real_restore_point($1); end $$";
+    sql(coordinator, once_torn);
+    let pushed = stand.damson(&["backup-push"]).ok();
+    assert!(pushed.stderr.contains("attempt 1 to create the restore point failed"), "{}", pushed.report());
+    let name = stands::latest(&stand);
+    let names: Vec<&str> =
+        pushed.stderr.lines().filter_map(|line| line.split("creating restore point ").nth(1)).collect();
+    assert!(names.len() == 2 && names[0] != names[1] && names[1] == name, "{names:?}, {name}");
+    assert_eq!(listed(&stand), [name]);
+    let restored = stand.restore("restored", &["LATEST"]);
+    restored.servers.iter().for_each(|server| assert_eq!(sql(server, "select count(*) from marks"), "0"));
+}

@@ -33,6 +33,9 @@ use crate::session::Session;
 const NAME_PAUSE: Duration = Duration::from_millis(100);
 const NAME_ATTEMPTS: u32 = 50;
 
+/// The restore point is tried so often before the push gives up.
+const POINT_ATTEMPTS: u32 = 5;
+
 /// Back up all primaries and the coordinator, and make them consistent with a restore point
 #[derive(Debug, Args)]
 pub struct BackupPush {
@@ -86,7 +89,7 @@ async fn push(
     let plan = plan.filter(|_| pushed.values().any(|segment| segment.delta_from.is_some()));
     let name = names.of(plan.is_some()).clone();
     let before = row_counts::before(session, &cluster, rows).await;
-    let point = make_consistent(session, repository, &cluster, &name, &pushed).await?;
+    let (name, point) = make_consistent(session, repository, &cluster, plan.as_ref(), name, &pushed).await?;
 
     row_counts::store(session, &cluster, repository, &name, before).await;
     let finish_time = now();
@@ -224,15 +227,16 @@ fn report_memory(verdict: &Verdict) {
     }
 }
 
-/// Creates the restore point and waits until the log up to it is archived.
+/// Creates the restore point and waits until the log up to it is archived. Returns the name that point and backup have.
 async fn make_consistent(
     session: &Session,
     repository: &Repository,
     cluster: &Cluster,
-    name: &BackupName,
+    plan: Option<&Plan>,
+    name: BackupName,
     pushed: &BTreeMap<ContentId, PushedSegment>,
-) -> Result<Point> {
-    let point = restore_point::create(session, cluster, name.as_str()).await?;
+) -> Result<(BackupName, Point)> {
+    let (name, point) = create_point(session, repository, cluster, plan, name).await?;
     let stretches = point.stretches(|content| {
         let segment = pushed.get(&content)?;
         Some(Stretch {
@@ -242,7 +246,40 @@ async fn make_consistent(
         })
     })?;
     restore_point::prove_archived(session, repository, &stretches).await?;
-    Ok(point)
+    Ok((name, point))
+}
+
+/// A failed attempt may have left the name in the log of some segments, so each further one, and the backup with it, takes
+/// another name: what was copied for hours is not given up for one failure.
+async fn create_point(
+    session: &Session,
+    repository: &Repository,
+    cluster: &Cluster,
+    plan: Option<&Plan>,
+    mut name: BackupName,
+) -> Result<(BackupName, Point)> {
+    for attempt in 1..POINT_ATTEMPTS {
+        match restore_point::create(session, cluster, name.as_str()).await {
+            Ok(point) => return Ok((name, point)),
+            Err(error) if session.cancel.is_cancelled() => return Err(error),
+            Err(error) => tracing::info!("attempt {attempt} to create the restore point failed: {error}"),
+        }
+        name = another_name(repository, plan, &name).await?;
+        tracing::info!("the backup is called {name} from now on");
+    }
+    let point = restore_point::create(session, cluster, name.as_str()).await?;
+    Ok((name, point))
+}
+
+/// The name of a later second than `used`.
+async fn another_name(repository: &Repository, plan: Option<&Plan>, used: &BackupName) -> Result<BackupName> {
+    loop {
+        let name = unused_names(repository, plan).await?.of(plan.is_some()).clone();
+        if name != *used {
+            return Ok(name);
+        }
+        tokio::time::sleep(NAME_PAUSE).await;
+    }
 }
 
 fn segments(

@@ -75,7 +75,7 @@ async fn create(session: &Session, repository: &Repository, cluster: &Cluster, n
     let start_time = now();
     let pending_key = layout::pending_point_key(name);
     repository.put_json(&pending_key, &PendingPoint::default()).await?;
-    let point = restore_point::create_once(session, cluster, name).await?;
+    let point = restore_point::create(session, cluster, name).await?;
     let document = point.document(cluster, name, start_time, now()).await?;
     repository.put_json(&pending_key, &PendingPoint { point: Some(document.clone()) }).await?;
     Ok(document)

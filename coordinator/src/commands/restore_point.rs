@@ -15,9 +15,6 @@ use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::session::Session;
 
-/// A restore point is tried so often before the command gives up.
-const ATTEMPTS: u32 = 5;
-
 /// How long the archive may take to receive the log, unless DAMSON_ARCHIVE_TIMEOUT says otherwise.
 const DEFAULT_ARCHIVE_TIMEOUT: Duration = Duration::from_secs(600);
 
@@ -42,17 +39,16 @@ pub struct Stretch {
     pub segment_size_bytes: u64,
 }
 
-/// Creates the point on every server of the cluster and closes their current log files.
+/// Creates the point on every server of the cluster and closes their current log files. The servers are asked once: recovery
+/// ends at the first record with the name, so that after a failure, which may have left the name in the log of some segments
+/// only, another attempt must take another name. A session that was lost before is replaced.
 pub async fn create(session: &Session, cluster: &Cluster, name: &str) -> Result<Point> {
     tracing::info!("creating restore point {name}");
-    let rows = create_with_retries(session, cluster, name).await?;
-    close_log(session, cluster, name, rows).await
-}
-
-/// Like [`create`], and the servers are asked once only.
-pub async fn create_once(session: &Session, cluster: &Cluster, name: &str) -> Result<Point> {
-    tracing::info!("creating restore point {name}");
-    let rows = greenplum::create_restore_point(&cluster.server, name).await?;
+    let fresh = match cluster.server.ping().await {
+        Ok(()) => None,
+        Err(_) => Some(Cluster::discover(&session.settings).await?),
+    };
+    let rows = greenplum::create_restore_point(&fresh.as_ref().unwrap_or(cluster).server, name).await?;
     close_log(session, cluster, name, rows).await
 }
 
@@ -69,26 +65,6 @@ async fn close_log(session: &Session, cluster: &Cluster, name: &str, rows: Vec<(
         _ => None,
     });
     Ok(Point { lsns, timelines: timelines.collect() })
-}
-
-/// A session that was lost during a long push is replaced.
-async fn create_with_retries(session: &Session, cluster: &Cluster, name: &str) -> Result<Vec<(i32, Lsn)>> {
-    let mut fresh = None;
-    let mut attempt = 1;
-    loop {
-        if session.cancel.is_cancelled() {
-            return Err(Error::Interrupted);
-        }
-        if fresh.as_ref().unwrap_or(cluster).server.is_closed() {
-            fresh = Some(Cluster::discover(&session.settings).await?);
-        }
-        match greenplum::create_restore_point(&fresh.as_ref().unwrap_or(cluster).server, name).await {
-            Ok(rows) => return Ok(rows),
-            Err(error) if attempt >= ATTEMPTS => return Err(error.into()),
-            Err(error) => tracing::info!("attempt {attempt} to create the restore point failed: {error}"),
-        }
-        attempt += 1;
-    }
 }
 
 impl Point {
