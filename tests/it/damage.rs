@@ -10,6 +10,7 @@ mod objects;
 mod pushes;
 mod sentinels;
 mod source;
+mod verified;
 mod wal;
 
 pub use source::{Contents, Objects, assert_same, contents, directory, restore, store};

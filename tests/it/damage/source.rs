@@ -86,13 +86,18 @@ impl Source {
 
     /// Backs the server up in several small parts.
     pub fn push(&self, repository: &Repository) -> Result<PushedSegment, Error> {
+        self.push_upon(repository, None)
+    }
+
+    /// [`push`](Self::push), as a delta of `base`.
+    pub fn push_upon(&self, repository: &Repository, base: Option<BackupName>) -> Result<PushedSegment, Error> {
         let request = PushRequest {
             data_dir: self.cluster.coordinator().data_dir.clone(),
             connect: self.connect(),
             backup_id: None,
             user_data: None,
             permanent: false,
-            base: None,
+            base,
             delta_count: None,
             part_bytes: 2 << 20,
             with_names: true,
