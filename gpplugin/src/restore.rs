@@ -86,7 +86,7 @@ fn parse_ranges(text: &str) -> Option<Vec<(u64, u64)>> {
     let rest: Vec<u64> = numbers.collect::<Result<_, _>>().ok()?;
     let ranges: Vec<(u64, u64)> = rest.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
     let is_whole =
-        rest.len() % 2 == 0 && ranges.len() as u64 == count && ranges.iter().all(|(start, end)| start <= end);
+        rest.len().is_multiple_of(2) && ranges.len() as u64 == count && ranges.iter().all(|(start, end)| start <= end);
     is_whole.then_some(ranges)
 }
 

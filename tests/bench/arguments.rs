@@ -47,6 +47,10 @@ pub enum Work {
     WalFetch,
     /// The programs started to print their help
     Start,
+    /// Delta of a full backup with every fiftieth page changed since
+    Delta,
+    /// Instructions for each page that a delta looks at
+    Scan,
     /// Backup of a stand-in cluster of small segments
     Cluster,
     /// The coordinator's part of a simulated cluster of 1,000 segments on 100 hosts
@@ -54,8 +58,9 @@ pub enum Work {
 }
 
 impl Work {
-    /// In this order, for a restore needs a backup.
-    pub const SINGLE_SERVER: [Work; 5] = [Work::Backup, Work::Restore, Work::WalPush, Work::WalFetch, Work::Start];
+    /// In this order, for a restore needs a backup, and the delta changes the data.
+    pub const SINGLE_SERVER: [Work; 6] =
+        [Work::Backup, Work::Restore, Work::WalPush, Work::WalFetch, Work::Start, Work::Delta];
 }
 
 impl Arguments {

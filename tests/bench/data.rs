@@ -52,6 +52,18 @@ impl Data {
         self.cluster.coordinator()
     }
 
+    /// Changes a row in every fiftieth page of the three tables.
+    pub fn touch_every_fiftieth_page(&self) {
+        let server = self.server();
+        for (table, column) in [("pgbench_accounts", "bid"), ("noise", "n"), ("prose", "n")] {
+            let last = sql(server, &format!("select pg_relation_size('{table}') / 8192 - 1"));
+            let rows =
+                format!("select array_agg(('(' || page || ',1)')::tid) from generate_series(0, {last}, 50) page");
+            sql(server, &format!("update {table} set {column} = {column} where ctid = any (({rows})::tid[])"));
+        }
+        sql(server, "checkpoint");
+    }
+
     /// What a copy of the data directory takes: all but the log and what belongs to the running server.
     pub fn entries(&self) -> Vec<String> {
         let names = names_in(&self.server().data_dir);

@@ -20,7 +20,7 @@ pub struct Goal {
     pub limit: f64,
 }
 
-pub const GOALS: [Goal; 30] = [
+pub const GOALS: [Goal; 36] = [
     ratio(Work::Backup, Figure::Wall, "damson lz4", "WAL-G lz4", 0.50),
     ratio(Work::Backup, Figure::Wall, "damson lz4", "walrus lz4", 0.90),
     ratio(Work::Backup, Figure::Cpu, "damson lz4", "WAL-G lz4", 0.80),
@@ -51,6 +51,12 @@ pub const GOALS: [Goal; 30] = [
     bound(Work::Start, Figure::Wall, "damson", 0.5),
     bound(Work::Start, Figure::Peak, "damson", 8.0),
     ratio(Work::Start, Figure::Cpu, "damson", "WAL-G", 0.35),
+    ratio(Work::Delta, Figure::Wall, "damson lz4", "WAL-G lz4", 0.50),
+    ratio(Work::Delta, Figure::Cpu, "damson lz4", "WAL-G lz4", 0.70),
+    bound(Work::Delta, Figure::Peak, "damson lz4", 16.0),
+    ratio(Work::Delta, Figure::Wall, "damson zstd", "WAL-G zstd", 0.50),
+    ratio(Work::Delta, Figure::Cpu, "damson zstd", "WAL-G zstd", 0.70),
+    bound(Work::Delta, Figure::Peak, "damson zstd", 16.0),
     ratio(Work::Cluster, Figure::Wall, "damson", "WAL-G", 0.30),
 ];
 

@@ -13,6 +13,7 @@ mod measure;
 mod programs;
 mod report;
 mod rounds;
+mod scan;
 mod works;
 
 use std::process::ExitCode;
@@ -31,6 +32,9 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|word| word == measure::SUBCOMMAND) {
         return measure::run();
     }
+    if std::env::args_os().nth(1).is_some_and(|word| word == scan::SUBCOMMAND) {
+        return scan::run();
+    }
     let arguments = Arguments::parse();
     let mut report = Report::new(&arguments);
     if arguments.does_any(&Work::SINGLE_SERVER) {
@@ -41,6 +45,9 @@ fn main() -> ExitCode {
     }
     if arguments.does_any(&[Work::Fanout]) {
         fanout::bench(&arguments, &mut report);
+    }
+    if arguments.does_any(&[Work::Scan]) {
+        scan::bench(&mut report);
     }
     report.print_ratios();
     if let Some(path) = &arguments.json {
@@ -57,7 +64,7 @@ fn bench_server(arguments: &Arguments, report: &mut Report) {
     let data = Data::make(&scratch, arguments);
     let programs = Programs::install(&scratch, &data, arguments);
     for work in Work::SINGLE_SERVER.into_iter().filter(|work| arguments.does_any(&[*work])) {
-        let contenders = works::contenders(work, &programs, &data);
+        let contenders = works::contenders(work, &programs, &data, &stopwatch);
         let rows = measure_in_turns(&stopwatch, contenders, arguments.runs);
         report.add(work, rows);
     }

@@ -62,6 +62,17 @@ impl Program {
         words
     }
 
+    /// Name of the only backup in the storage.
+    pub fn only_backup(&self) -> String {
+        let folder = std::fs::read_dir(self.store.join("basebackups_005")).unwrap().flatten();
+        let names = folder.filter_map(|entry| {
+            entry.file_name().to_str()?.strip_suffix("_backup_stop_sentinel.json").map(str::to_owned)
+        });
+        let names: Vec<_> = names.collect();
+        assert_eq!(names.len(), 1, "{}: {names:?}", self.title());
+        names[0].clone()
+    }
+
     /// `--help` alone: nothing is read.
     pub fn help(&self) -> Words {
         vec![text(&self.path), "--help".to_owned()]

@@ -11,6 +11,8 @@ pub struct Report {
     size: u64,
     wal_files: usize,
     works: Vec<(Work, Vec<Row>)>,
+    /// Instructions for a page, by its size in bytes.
+    scan: Vec<(usize, f64)>,
 }
 
 impl Report {
@@ -18,7 +20,7 @@ impl Report {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let Arguments { size, wal_files, runs, .. } = arguments;
         let machine = format!("{cores} cores, medians of {runs} runs");
-        Report { machine, size: *size, wal_files: *wal_files, works: Vec::new() }
+        Report { machine, size: *size, wal_files: *wal_files, works: Vec::new(), scan: Vec::new() }
     }
 
     /// Prints a table of one work and keeps it for the ratios.
@@ -35,6 +37,12 @@ impl Report {
             println!("{title:<20} {median:>7.2} {least:>7.2} {most:>7.2} {cpu:>7.2} {peak:>8.1}  {durable}");
         }
         self.works.push((work, rows));
+    }
+
+    /// Prints and keeps how many instructions the scan of a page takes.
+    pub fn add_scan(&mut self, page_bytes: usize, instructions: f64) {
+        println!("{page_bytes:>5} bytes a page: {instructions:.1} instructions a page");
+        self.scan.push((page_bytes, instructions));
     }
 
     /// Every goal whose contenders ran.
@@ -73,6 +81,8 @@ impl Report {
             Work::WalPush => format!("{files} WAL files pushed"),
             Work::WalFetch => format!("{files} WAL files fetched"),
             Work::Start => "50 starts".to_owned(),
+            Work::Delta => format!("delta of {size} MB, 2 % of pages"),
+            Work::Scan => "scan of pages".to_owned(),
             Work::Cluster => "backup of a small cluster".to_owned(),
             Work::Fanout => "1000 segments on 100 hosts, simulated".to_owned(),
         }
@@ -92,6 +102,8 @@ impl Report {
         };
         let works: Vec<_> = self.works.iter().map(work).collect();
         let goals: Vec<_> = self.outcomes().map(goal).collect();
-        format!("{:#}\n", json!({"machine": self.machine, "works": works, "goals": goals}))
+        let page = |(bytes, count): &(usize, f64)| json!({"page_bytes": bytes, "instructions_a_page": count});
+        let scan: Vec<_> = self.scan.iter().map(page).collect();
+        format!("{:#}\n", json!({"machine": self.machine, "works": works, "goals": goals, "scan": scan}))
     }
 }

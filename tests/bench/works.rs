@@ -6,7 +6,7 @@ use rig::{User, pg_bin};
 
 use crate::arguments::Work;
 use crate::data::Data;
-use crate::measure::Words;
+use crate::measure::{Stopwatch, Words};
 use crate::programs::{Program, Programs, text};
 
 /// How often a program is started to see what starting costs.
@@ -22,14 +22,15 @@ pub struct Contender {
     pub commands: Vec<Words>,
 }
 
-pub fn contenders(work: Work, programs: &Programs, data: &Data) -> Vec<Contender> {
+pub fn contenders(work: Work, programs: &Programs, data: &Data, stopwatch: &Stopwatch) -> Vec<Contender> {
     match work {
         Work::Backup => backups(programs, data),
         Work::Restore => restores(programs, data),
         Work::WalPush => pushes(programs, data),
         Work::WalFetch => fetches(programs, data),
         Work::Start => starts(programs),
-        Work::Cluster | Work::Fanout => Vec::new(),
+        Work::Delta => deltas(programs, data, stopwatch),
+        Work::Cluster | Work::Fanout | Work::Scan => Vec::new(),
     }
 }
 
@@ -61,6 +62,24 @@ fn backups(programs: &Programs, data: &Data) -> Vec<Contender> {
     let script = format!("cd {data_dir} && cp -r {entries} {out}/cp");
     all.push(unsynced("cp -r", vec![data.out.join("cp")], vec![shell(script)]));
     all
+}
+
+/// Over a full backup of each program's own, always the same: every run finds as many changes.
+fn deltas(programs: &Programs, data: &Data, stopwatch: &Stopwatch) -> Vec<Contender> {
+    let data_dir = text(&data.server().data_dir);
+    for program in &programs.0 {
+        std::fs::remove_dir_all(&program.store).unwrap();
+        User::get().make_dir(&program.store);
+        stopwatch.measure(&[program.command(&["backup-push", &data_dir])]);
+    }
+    data.touch_every_fiftieth_page();
+    let delta = |program: &Program| {
+        let full = program.only_backup();
+        let command = program.command(&["backup-push", &data_dir, "--delta-from-name", &full]);
+        let words = ["env", "WALG_DELTA_MAX_STEPS=7"].map(str::to_owned).into_iter().chain(command).collect();
+        Contender { title: program.title(), durable: true, emptied: Vec::new(), commands: vec![words] }
+    };
+    programs.0.iter().map(delta).collect()
 }
 
 /// Of the last backups that were made.

@@ -13,4 +13,4 @@ mod source;
 mod verified;
 mod wal;
 
-pub use source::{Contents, Objects, assert_same, contents, directory, restore, store};
+pub use source::{Contents, Objects, Source, assert_same, contents, directory, restore, store};

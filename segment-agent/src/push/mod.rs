@@ -108,7 +108,8 @@ pub async fn push(
         }
     };
     let (backup, made) = (begun.backup.clone(), Made::default());
-    match carry_out(repository, request, &server, &mut begun, &made, pool, monitor, cancel).await {
+    let task = Task { repository, request, server: &server, pool, monitor, cancel };
+    match task.carry_out(&mut begun, &made).await {
         Ok(pushed) => Ok(pushed),
         Err(error) => {
             leave_backup_mode(&server, monitor).await;
@@ -118,53 +119,53 @@ pub async fn push(
     }
 }
 
-async fn carry_out(
-    repository: &Repository,
-    request: &PushRequest,
-    server: &Server,
-    begun: &mut Begun,
-    made: &Made,
-    pool: &Pool,
-    monitor: &Monitor,
-    cancel: &CancellationToken,
-) -> Result<PushedSegment> {
-    let shared = tokio::select! {
-        shared = shared_files(repository, request, server, begun, made, monitor) => shared?,
-        () = cancel.cancelled() => return Err(Error::Cancelled),
-    };
-    monitor.phase("copying");
-    let packing = Arc::new(survey(repository, request, begun, shared, pool, monitor, cancel).await?);
-    pack(&packing, server).await?;
-    store_control_file(packing.clone(), request.data_dir.clone()).await?;
-    monitor.phase("ending the backup");
-    server.set_statement_timeout(request.stop_timeout).await?;
-    let stopped = tokio::select! {
-        stopped = server.stop_backup(request.wait_for_archive) => stopped?,
-        () = cancel.cancelled() => return Err(Error::Cancelled),
-    };
-    monitor.flush();
-    let names =
-        if request.with_names { names::collect(&request.connect, server, monitor).await } else { Default::default() };
-    let ended = Ended { stopped, finish_time: now() };
-    store_label(packing.clone(), &ended.stopped).await?;
-    documents::store(&packing, request, begun, &ended, names).await
+/// A backup under way.
+struct Task<'a> {
+    repository: &'a Repository,
+    request: &'a PushRequest,
+    server: &'a Server,
+    pool: &'a Pool,
+    monitor: &'a Monitor,
+    cancel: &'a CancellationToken,
 }
 
-/// Finds the files of append-optimized tables and what earlier backups hold of them.
-async fn shared_files(
-    repository: &Repository,
-    request: &PushRequest,
-    server: &Server,
-    begun: &Begun,
-    made: &Made,
-    monitor: &Monitor,
-) -> Result<Shared> {
-    let (found, limits) = match request.shared {
-        Some(limits) => (Found::ask(&request.connect, server).await?, limits),
-        None => (Found::default(), SharedLimits::default()),
-    };
-    let parent = begun.base.as_ref().map(|base| &base.name);
-    Shared::prepare(repository, limits, found, begun.timeline, parent, made.clone(), monitor).await
+impl Task<'_> {
+    async fn carry_out(&self, begun: &mut Begun, made: &Made) -> Result<PushedSegment> {
+        let Self { repository, request, server, pool, monitor, cancel } = *self;
+        let shared = tokio::select! {
+            shared = self.shared_files(begun, made) => shared?,
+            () = cancel.cancelled() => return Err(Error::Cancelled),
+        };
+        monitor.phase("copying");
+        let packing = Arc::new(survey(repository, request, begun, shared, pool, monitor, cancel).await?);
+        pack(&packing, server).await?;
+        store_control_file(packing.clone(), request.data_dir.clone()).await?;
+        monitor.phase("ending the backup");
+        server.set_statement_timeout(request.stop_timeout).await?;
+        let stopped = tokio::select! {
+            stopped = server.stop_backup(request.wait_for_archive) => stopped?,
+            () = cancel.cancelled() => return Err(Error::Cancelled),
+        };
+        monitor.flush();
+        let names = match request.with_names {
+            true => names::collect(&request.connect, server, monitor).await,
+            false => Default::default(),
+        };
+        let ended = Ended { stopped, finish_time: now() };
+        store_label(packing.clone(), &ended.stopped).await?;
+        documents::store(&packing, request, begun, &ended, names).await
+    }
+
+    /// Finds the files of append-optimized tables and what earlier backups hold of them.
+    async fn shared_files(&self, begun: &Begun, made: &Made) -> Result<Shared> {
+        let Self { repository, request, server, monitor, .. } = *self;
+        let (found, limits) = match request.shared {
+            Some(limits) => (Found::ask(&request.connect, server).await?, limits),
+            None => (Found::default(), SharedLimits::default()),
+        };
+        let parent = begun.base.as_ref().map(|base| &base.name);
+        Shared::prepare(repository, limits, found, begun.timeline, parent, made.clone(), monitor).await
+    }
 }
 
 async fn survey(

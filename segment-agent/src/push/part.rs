@@ -102,7 +102,7 @@ impl Packing {
                         self.monitor.add_done(entry.metadata.len());
                     }
                     // What looks like pages is none.
-                    Route::Increment(_) if self.shared.is_append_optimized(&entry.name) => {
+                    Route::Increment(_) if self.shared.is_without_pages(&entry.name) => {
                         return Ok(Some((entry, Way::Pack(Route::Whole))));
                     }
                     route => return Ok(Some((entry, Way::Pack(route)))),

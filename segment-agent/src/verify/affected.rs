@@ -52,11 +52,7 @@ impl Backups {
         let owns = |name: &&BackupName| {
             key == layout::sentinel_key(name) || key.starts_with(&format!("{}/", layout::backup_folder(name)))
         };
-        self.base
-            .keys()
-            .filter(|name| self.chain(name).iter().any(|name| owns(&name)) || self.shares(name, key))
-            .cloned()
-            .collect()
+        self.base.keys().filter(|name| self.chain(name).iter().any(owns) || self.shares(name, key)).cloned().collect()
     }
 
     /// The backup and all below it. A circle ends where it closes.

@@ -103,9 +103,8 @@ impl Reading<'_> {
                 pages = None;
             }
         }
-        match pages.map(PageStream::finish) {
-            Some(Ok(Some(why)) | Err(why)) => self.note(why),
-            Some(Ok(None)) | None => {}
+        if let Some(Ok(Some(why)) | Err(why)) = pages.map(PageStream::finish) {
+            self.note(why);
         }
         match small {
             Some(content) if self.path == CONTROL => self.take_control(&content),

@@ -25,9 +25,11 @@ fn gp_028_as_of_tells_what_is_lost() {
 
     let restore = stand.plan_restore("restored");
     let fetched = stand.fetch(&restore, &["--as-of", "2099-01-01T00:00:00Z"]).ok();
-    let said = fetched.stderr.find("restore point evening, finished at ").expect(&fetched.report());
+    let said =
+        fetched.stderr.find("restore point evening, finished at ").unwrap_or_else(|| panic!("{}", fetched.report()));
     assert!(fetched.stderr.contains("days") && fetched.stderr.contains("is not restored"), "{}", fetched.report());
-    let begun = fetched.stderr.find(&format!("backup {backup}, recovery to evening")).expect(&fetched.report());
+    let begun = fetched.stderr.find(&format!("backup {backup}, recovery to evening"));
+    let begun = begun.unwrap_or_else(|| panic!("{}", fetched.report()));
     assert!(said < begun, "{}", fetched.report());
     for server in &stand.start_restored(&restore).servers {
         assert_eq!(sql(server, "select max(a) from marks"), "2");

@@ -8,8 +8,11 @@ use serde_json::json;
 const FULL: &str = "base_000000010000000000000003";
 const QUESTION: &str = "select count(*), md5(string_agg(id||':'||payload, ',' order by id)) from fx_heap";
 
+/// A setting of recovery and its value.
+type Target = (&'static str, &'static str);
+
 /// The four restores of the trees' README: backup, recovery target, rows.
-const RESTORES: [(&str, Option<(&str, &str)>, &str); 4] = [
+const RESTORES: [(&str, Option<Target>, &str); 4] = [
     (FULL, Some(("recovery_target", "immediate")), "3000|1c86b2238a989aa7a043ee432e86a668"),
     ("LATEST", Some(("recovery_target", "immediate")), "3200|6148e206af9e2078ca0a5709e65f6052"),
     ("LATEST", Some(("recovery_target_name", "fx_rp")), "3300|e14031270ba420fa6ae4235f870f32db"),

@@ -80,9 +80,9 @@ impl Shared {
         made: Made,
         monitor: &Monitor,
     ) -> Result<Self> {
-        let base = match found.is_empty() {
-            true => Base::default(),
-            false => Base::load(repository, parent, monitor).await?,
+        let base = match parent {
+            None if found.is_empty() => Base::default(),
+            _ => Base::load(repository, parent, monitor).await?,
         };
         let now = Timestamp(chrono::Local::now().fixed_offset());
         let is_delta = parent.is_some();
@@ -104,9 +104,10 @@ impl Shared {
         pax.map(|(place, facts)| SharedFile::Pax(place, facts))
     }
 
-    /// Whether a file has no heap pages, also one that is too small to be shared.
-    pub fn is_append_optimized(&self, name: &str) -> bool {
-        self.found.is_append_optimized(name) || self.found.pax_file(name).is_some()
+    /// Whether changed pages would not tell what changed in a file: it has none, or the backup that they would be put on had
+    /// a file without pages under the same number.
+    pub fn is_without_pages(&self, name: &str) -> bool {
+        self.found.is_append_optimized(name) || self.found.pax_file(name).is_some() || self.base.ao.contains_key(name)
     }
 
     /// The documents that name all shared files of the backup. Nothing is left of them here.

@@ -65,14 +65,14 @@ impl FirstBytes {
 /// Takes the hash that a [`Proof`] asks for.
 pub enum Prover {
     Blake3,
-    Xxh3(FirstBytes),
+    Xxh3(Box<FirstBytes>),
 }
 
 impl Prover {
     pub fn new(proof: &Proof, bytes: u64) -> Self {
         match proof {
             Proof::Blake3(_) => Self::Blake3,
-            Proof::Xxh3(_) => Self::Xxh3(FirstBytes::new(bytes)),
+            Proof::Xxh3(_) => Self::Xxh3(Box::new(FirstBytes::new(bytes))),
         }
     }
 

@@ -42,7 +42,7 @@ impl Pushes {
             ao_age: age,
             pax_bytes: THRESHOLD,
             pax_age: age,
-            trust_file_times: seed % 3 == 0,
+            trust_file_times: seed.is_multiple_of(3),
         };
         let repository = Repository::over(Store::memory(), Compression::Lz4, cipher);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
