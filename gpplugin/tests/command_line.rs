@@ -17,12 +17,37 @@ fn the_version_is_three_words() {
 }
 
 #[test]
-fn help_promises_no_command() {
+fn help_names_every_command_of_the_interface() {
     let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
-    assert!(help.contains("gpbackup") && !help.contains("Commands:"), "{help}");
-    for refused in [&[][..], &["backup_file"]] {
+    let commands = [
+        "setup_plugin_for_backup",
+        "setup_plugin_for_restore",
+        "cleanup_plugin_for_backup",
+        "cleanup_plugin_for_restore",
+        "backup_file",
+        "restore_file",
+        "backup_data",
+        "restore_data",
+        "restore_data_subset",
+        "backup_directory",
+        "restore_directory",
+        "list_directory",
+        "delete_directory",
+        "delete_backup",
+        "plugin_api_version",
+    ];
+    for command in commands {
+        assert!(help.contains(&format!("\n  {command} ")), "{command}: {help}");
+    }
+}
+
+#[test]
+fn what_cannot_be_done_is_one_line_on_standard_error() {
+    for refused in [&[][..], &["backup_file"], &["no_such_command"], &["backup_data", "/nonexistent.yaml", "/key"]] {
         let output = run(refused);
         assert_eq!(output.status.code(), Some(1), "{refused:?}");
         assert!(output.stdout.is_empty());
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(told.trim_end().lines().count(), 1, "{refused:?}: {told}");
     }
 }

@@ -57,6 +57,8 @@ pub enum PlaceProblem {
     RootDirectory { field: &'static str },
     #[error("{0:?} in tablespaces is neither the oid of a tablespace nor the absolute directory that it had")]
     TablespaceName(String),
+    #[error("tablespaces are those of its primary: leave them out")]
+    ReplicaTablespaces,
     #[error("the tablespace directory {space} and {other} are one directory, or one lies in the other")]
     Nested { space: String, other: String },
 }

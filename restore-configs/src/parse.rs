@@ -46,13 +46,14 @@ fn replicas(
         let entries: Pairs<Box<RawValue>> = serde_json::from_str(text.get()).map_err(|_| Error::Mirrors)?;
         for (key, entry) in entries.0 {
             let content = content_id(&key)?;
-            let place = place(&entry).map_err(|problem| Error::Replica { of: format!("mirror {content}"), problem })?;
+            let place =
+                replica(&entry).map_err(|problem| Error::Replica { of: format!("mirror {content}"), problem })?;
             if !segments.contains_key(&content) || mirrors.insert(content, place).is_some() {
                 return Err(Error::Mirrors);
             }
         }
     }
-    let standby = value("standby").map(|entry| place(entry)).transpose();
+    let standby = value("standby").map(|entry| replica(entry)).transpose();
     let standby = standby.map_err(|problem| Error::Replica { of: "standby".to_owned(), problem })?;
     let taken = mirrors.values().chain(&standby);
     let clash = |a: &Place, b: &Place| a.hostname == b.hostname && (a.port == b.port || a.data_dir == b.data_dir);
@@ -63,6 +64,12 @@ fn replicas(
         }
     }
     Ok((mirrors, standby))
+}
+
+/// Its tablespaces lie where its primary has them.
+fn replica(entry: &RawValue) -> Result<Place, PlaceProblem> {
+    let place = place(entry)?;
+    if place.tablespaces.is_empty() { Ok(place) } else { Err(PlaceProblem::ReplicaTablespaces) }
 }
 
 fn json_error(text: &str, error: &serde_json::Error) -> Error {

@@ -49,18 +49,26 @@ pub enum Work {
     Start,
     /// Delta of a full backup with every fiftieth page changed since
     Delta,
+    /// Restore of that full backup with its delta
+    Chain,
     /// Instructions for each page that a delta looks at
     Scan,
     /// Backup of a stand-in cluster of small segments
     Cluster,
+    /// The agent of one of its hosts meanwhile
+    Agent,
+    /// List of 1,000 backups of a cluster
+    List,
+    /// Plan of a deletion among 1,000 backups of a cluster
+    Plan,
     /// The coordinator's part of a simulated cluster of 1,000 segments on 100 hosts
     Fanout,
 }
 
 impl Work {
     /// In this order, for a restore needs a backup, and the delta changes the data.
-    pub const SINGLE_SERVER: [Work; 6] =
-        [Work::Backup, Work::Restore, Work::WalPush, Work::WalFetch, Work::Start, Work::Delta];
+    pub const SINGLE_SERVER: [Work; 7] =
+        [Work::Backup, Work::Restore, Work::WalPush, Work::WalFetch, Work::Start, Work::Delta, Work::Chain];
 }
 
 impl Arguments {

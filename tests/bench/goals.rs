@@ -20,7 +20,7 @@ pub struct Goal {
     pub limit: f64,
 }
 
-pub const GOALS: [Goal; 36] = [
+pub const GOALS: [Goal; 45] = [
     ratio(Work::Backup, Figure::Wall, "damson lz4", "WAL-G lz4", 0.50),
     ratio(Work::Backup, Figure::Wall, "damson lz4", "walrus lz4", 0.90),
     ratio(Work::Backup, Figure::Cpu, "damson lz4", "WAL-G lz4", 0.80),
@@ -57,7 +57,16 @@ pub const GOALS: [Goal; 36] = [
     ratio(Work::Delta, Figure::Wall, "damson zstd", "WAL-G zstd", 0.50),
     ratio(Work::Delta, Figure::Cpu, "damson zstd", "WAL-G zstd", 0.70),
     bound(Work::Delta, Figure::Peak, "damson zstd", 16.0),
+    ratio(Work::Chain, Figure::Wall, "damson lz4", "WAL-G lz4", 0.45),
+    ratio(Work::Chain, Figure::Cpu, "damson lz4", "WAL-G lz4", 0.70),
+    bound(Work::Chain, Figure::Peak, "damson lz4", 16.0),
+    ratio(Work::Chain, Figure::Wall, "damson zstd", "WAL-G zstd", 0.45),
+    ratio(Work::Chain, Figure::Cpu, "damson zstd", "WAL-G zstd", 0.70),
+    bound(Work::Chain, Figure::Peak, "damson zstd", 16.0),
     ratio(Work::Cluster, Figure::Wall, "damson", "WAL-G", 0.30),
+    bound(Work::Agent, Figure::Peak, "damson-agent", 64.0),
+    bound(Work::List, Figure::Peak, "damson", 24.0),
+    bound(Work::Plan, Figure::Peak, "damson", 24.0),
 ];
 
 const fn ratio(work: Work, figure: Figure, contender: &'static str, peer: &'static str, limit: f64) -> Goal {

@@ -9,6 +9,7 @@ mod cluster;
 mod data;
 mod fanout;
 mod goals;
+mod history;
 mod measure;
 mod programs;
 mod report;
@@ -40,8 +41,11 @@ fn main() -> ExitCode {
     if arguments.does_any(&Work::SINGLE_SERVER) {
         bench_server(&arguments, &mut report);
     }
-    if arguments.does_any(&[Work::Cluster]) {
+    if arguments.does_any(&[Work::Cluster, Work::Agent]) {
         cluster::bench(&arguments, &mut report);
+    }
+    if arguments.does_any(&[Work::List, Work::Plan]) {
+        history::bench(&arguments, &mut report);
     }
     if arguments.does_any(&[Work::Fanout]) {
         fanout::bench(&arguments, &mut report);

@@ -62,15 +62,23 @@ impl Program {
         words
     }
 
-    /// Name of the only backup in the storage.
-    pub fn only_backup(&self) -> String {
-        let folder = std::fs::read_dir(self.store.join("basebackups_005")).unwrap().flatten();
+    /// Name of the only full backup in the storage.
+    pub fn full_backup(&self) -> String {
+        let names: Vec<_> = self.backups().into_iter().filter(|name| !name.contains("_D_")).collect();
+        assert_eq!(names.len(), 1, "{}: {names:?}", self.title());
+        names[0].clone()
+    }
+
+    pub fn has_delta(&self) -> bool {
+        self.backups().iter().any(|name| name.contains("_D_"))
+    }
+
+    fn backups(&self) -> Vec<String> {
+        let folder = std::fs::read_dir(self.store.join("basebackups_005")).into_iter().flatten().flatten();
         let names = folder.filter_map(|entry| {
             entry.file_name().to_str()?.strip_suffix("_backup_stop_sentinel.json").map(str::to_owned)
         });
-        let names: Vec<_> = names.collect();
-        assert_eq!(names.len(), 1, "{}: {names:?}", self.title());
-        names[0].clone()
+        names.collect()
     }
 
     /// `--help` alone: nothing is read.

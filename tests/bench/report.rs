@@ -82,8 +82,12 @@ impl Report {
             Work::WalFetch => format!("{files} WAL files fetched"),
             Work::Start => "50 starts".to_owned(),
             Work::Delta => format!("delta of {size} MB, 2 % of pages"),
+            Work::Chain => format!("restore of {size} MB and a delta"),
             Work::Scan => "scan of pages".to_owned(),
             Work::Cluster => "backup of a small cluster".to_owned(),
+            Work::Agent => "agent of a host with two segments".to_owned(),
+            Work::List => "list of 1,000 backups".to_owned(),
+            Work::Plan => "deletion planned, 1,000 backups".to_owned(),
             Work::Fanout => "1000 segments on 100 hosts, simulated".to_owned(),
         }
     }

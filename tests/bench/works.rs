@@ -30,7 +30,8 @@ pub fn contenders(work: Work, programs: &Programs, data: &Data, stopwatch: &Stop
         Work::WalFetch => fetches(programs, data),
         Work::Start => starts(programs),
         Work::Delta => deltas(programs, data, stopwatch),
-        Work::Cluster | Work::Fanout | Work::Scan => Vec::new(),
+        Work::Chain => chains(programs, data, stopwatch),
+        Work::Cluster | Work::Agent | Work::List | Work::Plan | Work::Fanout | Work::Scan => Vec::new(),
     }
 }
 
@@ -66,6 +67,18 @@ fn backups(programs: &Programs, data: &Data) -> Vec<Contender> {
 
 /// Over a full backup of each program's own, always the same: every run finds as many changes.
 fn deltas(programs: &Programs, data: &Data, stopwatch: &Stopwatch) -> Vec<Contender> {
+    make_fulls(programs, data, stopwatch);
+    let delta = |program: &Program| Contender {
+        title: program.title(),
+        durable: true,
+        emptied: Vec::new(),
+        commands: vec![delta_command(program, data)],
+    };
+    programs.0.iter().map(delta).collect()
+}
+
+/// A full backup of every program, alone in its storage; then some pages change.
+fn make_fulls(programs: &Programs, data: &Data, stopwatch: &Stopwatch) {
     let data_dir = text(&data.server().data_dir);
     for program in &programs.0 {
         std::fs::remove_dir_all(&program.store).unwrap();
@@ -73,13 +86,30 @@ fn deltas(programs: &Programs, data: &Data, stopwatch: &Stopwatch) -> Vec<Conten
         stopwatch.measure(&[program.command(&["backup-push", &data_dir])]);
     }
     data.touch_every_fiftieth_page();
-    let delta = |program: &Program| {
-        let full = program.only_backup();
-        let command = program.command(&["backup-push", &data_dir, "--delta-from-name", &full]);
-        let words = ["env", "WALG_DELTA_MAX_STEPS=7"].map(str::to_owned).into_iter().chain(command).collect();
-        Contender { title: program.title(), durable: true, emptied: Vec::new(), commands: vec![words] }
+}
+
+fn delta_command(program: &Program, data: &Data) -> Words {
+    let (full, data_dir) = (program.full_backup(), text(&data.server().data_dir));
+    let command = program.command(&["backup-push", &data_dir, "--delta-from-name", &full]);
+    ["env", "WALG_DELTA_MAX_STEPS=7"].map(str::to_owned).into_iter().chain(command).collect()
+}
+
+/// Restores of a delta with the full backup under it.
+fn chains(programs: &Programs, data: &Data, stopwatch: &Stopwatch) -> Vec<Contender> {
+    if !programs.0.iter().all(Program::has_delta) {
+        make_fulls(programs, data, stopwatch);
+        for program in &programs.0 {
+            stopwatch.measure(&[delta_command(program, data)]);
+        }
+    }
+    let restored = data.out.join("restored");
+    let restore = |program: &Program| Contender {
+        title: program.title(),
+        durable: true,
+        emptied: vec![restored.clone()],
+        commands: vec![program.command(&["backup-fetch", &text(&restored), "LATEST"])],
     };
-    programs.0.iter().map(delta).collect()
+    programs.0.iter().map(restore).collect()
 }
 
 /// Of the last backups that were made.

@@ -1,6 +1,7 @@
 //! A running cluster at the end: servers started by the product on other ports and directories, and followed to later points.
 
 mod follow;
+mod replicas;
 mod start;
 
 use std::time::Duration;

@@ -31,6 +31,8 @@ use crate::session::Session;
 ///
 ///   "0": {"hostname": ..., "data_dir": ..., "tablespaces": {"16500": "/fast/primary0"}}
 ///
+/// "mirrors" (by content id) and "standby" beside "segments" name servers that --start makes of the restored ones.
+///
 /// A restore that was interrupted goes on where it stopped when the same command is run again.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
@@ -160,9 +162,11 @@ pub async fn unpack(session: &Session, plan: &Plan) -> Result<u64> {
 /// Writes the recovery settings and pg_hba.conf.
 pub async fn prepare(session: &Session, plan: &Plan) -> Result<()> {
     let recovery = recovery::recovery_settings(&plan.choice.sentinel, &plan.choice.recovery_target)?;
-    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.name);
+    let options = segment_agent::work::connect_options(&session.settings)?;
     let hosts: BTreeMap<_, _> = plan.places.iter().map(|node| (node.content, node.hostname.clone())).collect();
-    let pg_hba = recovery::pg_hba(&hosts, user.as_deref().unwrap_or("gpadmin"))?;
+    let replicas = cluster_start::named_replicas(&plan.config).into_iter();
+    let replicas: Vec<_> = replicas.map(|replica| (replica.content, replica.hostname)).collect();
+    let pg_hba = recovery::pg_hba(&hosts, &replicas, options.user())?;
     let work = |_: &[&Node]| Work::Prepare { recovery: recovery.clone(), pg_hba: Some(pg_hba.clone()) };
     session.run(session.jobs_beside(&plan.chosen, &plan.coordinator, work)?, |_, _| {}).await?;
     Ok(())

@@ -100,7 +100,7 @@ async fn restore(session: &Session, repository: &Repository, plan: &Plan) -> Res
     let begin = Instant::now();
     let bytes = backup_fetch::unpack(session, plan).await?;
     backup_fetch::prepare(session, plan).await?;
-    cluster_start::start(session, &plan.places, &plan.places, Archiving::Off).await?;
+    cluster_start::start(session, &plan.places, &plan.places, &[], Archiving::Off).await?;
     let seconds = begin.elapsed().as_secs_f64();
     tracing::info!("restored and started in {seconds:.1} s: {} a second", rate(bytes, seconds));
     let findings = compare(session, repository, plan).await?;

@@ -20,14 +20,27 @@ host    all             all             localhost               trust
 /// Words with a meaning of their own among users and among addresses.
 const KEYWORDS: [&str; 7] = ["all", "sameuser", "samerole", "samegroup", "replication", "samehost", "samenet"];
 
-/// Text of pg_hba.conf. `hosts`: of every restored primary and the coordinator, names or literal addresses. `user`: the
-/// operating system's user who owns the cluster, usually `gpadmin`, who is the database's superuser of that name.
-pub fn pg_hba(hosts: &BTreeMap<ContentId, String>, user: &str) -> Result<String, Error> {
+/// Text of pg_hba.conf. `hosts`: of every restored primary and the coordinator, names or literal addresses. `replicas`: of
+/// mirrors and, with the coordinator's content id, of the standby that are to be made of them. `user`: the
+/// database's superuser as whom agents connect, usually `gpadmin`.
+pub fn pg_hba(
+    hosts: &BTreeMap<ContentId, String>,
+    replicas: &[(ContentId, String)],
+    user: &str,
+) -> Result<String, Error> {
     let user = user_token(user)?;
     let coordinator = hosts.get(&ContentId::COORDINATOR).ok_or(Error::NoCoordinator)?;
     let mut text = HEAD.to_owned();
     text.push_str(&line("all", "all", &address(ContentId::COORDINATOR, coordinator)?));
-    let primaries = primary_addresses(hosts)?;
+    for (content, host) in replicas.iter().filter(|(content, _)| *content == ContentId::COORDINATOR) {
+        text.push_str(&line("all", "all", &address(*content, host)?));
+    }
+    let primaries = addresses(
+        hosts
+            .iter()
+            .filter(|(content, _)| **content != ContentId::COORDINATOR)
+            .chain(replicas.iter().map(|(content, host)| (content, host))),
+    )?;
     for address in &primaries {
         text.push_str(&line("all", &user, address));
     }
@@ -38,11 +51,11 @@ pub fn pg_hba(hosts: &BTreeMap<ContentId, String>, user: &str) -> Result<String,
     Ok(text)
 }
 
-/// Each once, in the order of the lowest content id on the host.
-fn primary_addresses(hosts: &BTreeMap<ContentId, String>) -> Result<Vec<String>, Error> {
+/// Each once, where it comes first.
+fn addresses<'a>(hosts: impl Iterator<Item = (&'a ContentId, &'a String)>) -> Result<Vec<String>, Error> {
     let mut seen = BTreeSet::new();
     let mut addresses = Vec::new();
-    for (content, host) in hosts.iter().filter(|(content, _)| **content != ContentId::COORDINATOR) {
+    for (content, host) in hosts {
         let address = address(*content, host)?;
         if seen.insert(address.clone()) {
             addresses.push(address);
@@ -93,9 +106,24 @@ mod tests {
     }
 
     fn lines(cluster: &[(i32, &str)], user: &str) -> Vec<String> {
-        let text = pg_hba(&hosts(cluster), user).unwrap();
+        let text = pg_hba(&hosts(cluster), &[], user).unwrap();
         assert!(text.starts_with(HEAD) && text.ends_with('\n'));
         text[HEAD.len()..].lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    }
+
+    #[test]
+    fn hosts_of_replicas_are_let_in() {
+        let replicas = [(-1, "smdw"), (0, "sdw2"), (1, "sdw1")].map(|(id, host)| (ContentId(id), host.to_owned()));
+        let text = pg_hba(&hosts(&[(-1, "mdw"), (0, "sdw1"), (1, "sdw2")]), &replicas, "gpadmin").unwrap();
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        let lines: Vec<_> = text[HEAD.len()..].lines().map(words).collect();
+        assert_eq!(lines[..2], ["host all all mdw trust", "host all all smdw trust"]);
+        for host in ["sdw1", "sdw2", "smdw"] {
+            for database in ["all", "replication"] {
+                let line = format!("host {database} gpadmin {host} trust");
+                assert_eq!(lines.iter().filter(|found| **found == line).count(), 1, "{line}");
+            }
+        }
     }
 
     #[test]
@@ -138,12 +166,12 @@ mod tests {
         for host in
             ["", "a b", "a\nhost all all all trust", ".example.org", "a,b", "\"a\"", "a#", "10.0.0.0/8", "fe80::1%e"]
         {
-            let error = pg_hba(&hosts(&[(-1, "mdw"), (0, host)]), "gpadmin").unwrap_err().to_string();
+            let error = pg_hba(&hosts(&[(-1, "mdw"), (0, host)]), &[], "gpadmin").unwrap_err().to_string();
             assert!(error.contains(&format!("{host:?}")) && error.contains("content 0"), "{error}");
         }
         for user in ["", "a\"b", "a\nb"] {
-            assert!(matches!(pg_hba(&hosts(&[(-1, "mdw")]), user), Err(Error::InvalidUser { .. })), "{user:?}");
+            assert!(matches!(pg_hba(&hosts(&[(-1, "mdw")]), &[], user), Err(Error::InvalidUser { .. })), "{user:?}");
         }
-        assert!(matches!(pg_hba(&hosts(&[(0, "sdw1")]), "gpadmin"), Err(Error::NoCoordinator)));
+        assert!(matches!(pg_hba(&hosts(&[(0, "sdw1")]), &[], "gpadmin"), Err(Error::NoCoordinator)));
     }
 }

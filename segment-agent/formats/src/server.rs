@@ -33,10 +33,25 @@ pub enum ServerAction {
     StopIfThere,
     /// The data directory must not exist or be empty.
     MustBeEmpty,
-    /// Compares gp_segment_configuration with `rows` and, if `rewrite`, makes it so in one transaction.
+    /// Compares gp_segment_configuration with `rows` and, if `rewrite`, makes it so in one transaction. Rows of `replicas` may
+    /// be there besides; those of other mirrors and standbys go.
     Catalog {
         rows: Vec<CatalogRow>,
+        replicas: Vec<Replica>,
         rewrite: bool,
+    },
+    /// Adds what is missing of `replicas` to gp_segment_configuration, mirrors as down.
+    Enlist {
+        replicas: Vec<Replica>,
+    },
+    /// Copies the server at `source` into the data directory, starts the copy as its replica and waits until it streams.
+    Seed {
+        source: Source,
+        db_id: DbId,
+    },
+    /// Lets the coordinator look at its mirrors now, and tells which `replicas` it takes for up.
+    Probe {
+        replicas: Vec<Replica>,
     },
     /// The server must answer and not be in recovery. The coordinator must besides reach this many primaries.
     Answer {
@@ -122,9 +137,16 @@ pub struct CatalogRow {
     pub data_dir: PathBuf,
 }
 
-/// A mirror or standby that the catalog named and that was not restored.
+/// A server that a replica is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    pub hostname: String,
+    pub port: u16,
+}
+
+/// A mirror, or the standby, whose content is that of the coordinator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LostReplica {
+pub struct Replica {
     pub content: ContentId,
     pub hostname: String,
     pub port: u16,
@@ -139,9 +161,13 @@ pub enum ServerResult {
     Catalog {
         /// The catalog names the places of the restored servers.
         right: bool,
-        /// Mirrors and standby that the catalog named.
-        replicas: Vec<LostReplica>,
+        /// Mirrors and standby that the catalog named, and that are not to stay.
+        replicas: Vec<Replica>,
     },
+    /// Numbers in the catalog of replicas.
+    Enlisted(Vec<(ContentId, DbId)>),
+    /// Content ids of the replicas that the catalog says are up.
+    Up(Vec<ContentId>),
     Rows(Vec<TableRows>),
     Done,
 }

@@ -2,7 +2,7 @@
 
 use pgdata::Lsn;
 
-use crate::{Error, Server};
+use crate::{Error, Server, quote_literal};
 
 /// SQLSTATEs of a function and of a table that are not there.
 const UNDEFINED: [&str; 2] = ["42883", "42P01"];
@@ -30,6 +30,35 @@ impl Server {
             Err(Error::Query { sqlstate, .. }) if UNDEFINED.contains(&sqlstate.as_str()) => Ok(None),
             value => self.parsed(what, value?).map(Some),
         }
+    }
+
+    /// Lets the coordinator look at its mirrors now, where the server can be asked to.
+    pub async fn probe_mirrors(&self) -> Result<(), Error> {
+        match self.value("asking for a look at the mirrors", "SELECT gp_request_fts_probe_scan()").await {
+            Err(Error::Query { sqlstate, .. }) if UNDEFINED.contains(&sqlstate.as_str()) => Ok(()),
+            answer => answer.map(drop),
+        }
+    }
+
+    /// Makes a physical replication slot, unless it is there.
+    pub async fn ensure_replication_slot(&self, name: &str) -> Result<(), Error> {
+        let name = quote_literal(name);
+        let sql = format!(
+            "SELECT pg_catalog.pg_create_physical_replication_slot({name}) \
+             WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_replication_slots WHERE slot_name = {name})"
+        );
+        self.rows("making a replication slot", &sql).await.map(drop)
+    }
+
+    /// State of the replica that uses a slot (`catchup`, `streaming`, ...); `None` if none does.
+    pub async fn replication_state(&self, slot: &str) -> Result<Option<String>, Error> {
+        let sql = format!(
+            "SELECT state FROM pg_catalog.pg_stat_replication WHERE state <> 'backup' AND EXISTS \
+             (SELECT 1 FROM pg_catalog.pg_replication_slots WHERE active AND slot_name = {}) \
+             ORDER BY state = 'streaming' DESC LIMIT 1",
+            quote_literal(slot)
+        );
+        self.value("asking for the state of a replica", &sql).await
     }
 
     /// Whether `pg_class` has the column relstorage (Greenplum 6 and older).

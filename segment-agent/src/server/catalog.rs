@@ -1,9 +1,10 @@
 //! gp_segment_configuration of a restored coordinator: made to name where the servers are now.
 //!
 //! One transaction in utility mode. Of every content id one row stays, the one of the restored server, as an acting primary;
-//! rows of mirrors and of the standby are removed: those servers were not restored, and a primary must not wait for them.
+//! rows of mirrors and of the standby are removed: those servers were not restored, and a primary must not wait for them. Replicas
+//! that were made since, of the restored servers, stay.
 
-use formats::server::{CatalogRow, LostReplica, ServerResult};
+use formats::server::{CatalogRow, Replica, ServerResult};
 use formats::{ContentId, DbId};
 use pgclient::{Server, quote_literal};
 
@@ -12,19 +13,24 @@ use crate::error::{Error, Result};
 
 /// A row as it stands in the catalog.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Present {
-    db_id: DbId,
-    content: ContentId,
+pub struct Present {
+    pub db_id: DbId,
+    pub content: ContentId,
     primary: bool,
     /// Everything that must be as planned: role, preferred role, mode and status, address.
     text: [String; 8],
 }
 
-pub async fn compare(place: &Place<'_>, rows: &[CatalogRow], rewrite: bool) -> Result<ServerResult> {
+pub async fn compare(
+    place: &Place<'_>,
+    rows: &[CatalogRow],
+    replicas: &[Replica],
+    rewrite: bool,
+) -> Result<ServerResult> {
     let server = place.connect().await?;
     let present = read(&server).await?;
-    let plan = plan(&present, rows)?;
-    let replicas = plan.removed.iter().filter(|row| !row.primary).map(lost_replica).collect();
+    let plan = plan(&present, rows, replicas)?;
+    let replicas = plan.removed.iter().filter(|row| !row.primary).map(Present::replica).collect();
     if plan.statements.is_empty() || !rewrite {
         return Ok(ServerResult::Catalog { right: plan.statements.is_empty(), replicas });
     }
@@ -34,7 +40,7 @@ pub async fn compare(place: &Place<'_>, rows: &[CatalogRow], rewrite: bool) -> R
     Ok(ServerResult::Catalog { right: true, replicas })
 }
 
-async fn read(server: &Server) -> Result<Vec<Present>> {
+pub async fn read(server: &Server) -> Result<Vec<Present>> {
     let sql = "SELECT dbid, content, role, preferred_role, mode, status, port, hostname, address, datadir \
                FROM pg_catalog.gp_segment_configuration ORDER BY dbid";
     let what = "reading gp_segment_configuration";
@@ -61,7 +67,7 @@ struct Plan {
 }
 
 /// The statements that make `present` into `rows`; none if it is so.
-fn plan(present: &[Present], rows: &[CatalogRow]) -> Result<Plan> {
+fn plan(present: &[Present], rows: &[CatalogRow], replicas: &[Replica]) -> Result<Plan> {
     let mut statements = Vec::new();
     let mut kept = Vec::new();
     for row in rows {
@@ -79,7 +85,8 @@ fn plan(present: &[Present], rows: &[CatalogRow]) -> Result<Plan> {
             statements.push(update(old.db_id, &new));
         }
     }
-    let removed: Vec<Present> = present.iter().filter(|row| !kept.contains(&row.db_id)).cloned().collect();
+    let stays = |row: &Present| kept.contains(&row.db_id) || replicas.iter().any(|replica| row.is(replica));
+    let removed: Vec<Present> = present.iter().filter(|row| !stays(row)).cloned().collect();
     if let Some(row) = removed.iter().find(|row| !rows.iter().any(|known| known.content == row.content)) {
         let what = format!(
             "the catalog of the restored coordinator names content id {}, the restore config does not",
@@ -111,13 +118,25 @@ fn update(db_id: DbId, text: &[String; 8]) -> String {
     format!("UPDATE pg_catalog.gp_segment_configuration SET {} WHERE dbid = {}", set.join(", "), db_id.0)
 }
 
-fn lost_replica(row: &Present) -> LostReplica {
-    let [.., port, hostname, _, data_dir] = &row.text;
-    LostReplica {
-        content: row.content,
-        hostname: hostname.clone(),
-        port: port.parse().unwrap_or_default(),
-        data_dir: data_dir.into(),
+impl Present {
+    fn replica(&self) -> Replica {
+        let [.., port, hostname, _, data_dir] = &self.text;
+        Replica {
+            content: self.content,
+            hostname: hostname.clone(),
+            port: port.parse().unwrap_or_default(),
+            data_dir: data_dir.into(),
+        }
+    }
+
+    /// Whether this is the row of a replica.
+    pub fn is(&self, replica: &Replica) -> bool {
+        !self.primary && self.replica() == *replica
+    }
+
+    pub fn is_up(&self) -> bool {
+        let [_, _, _, status, ..] = &self.text;
+        status == "u"
     }
 }
 
@@ -148,20 +167,20 @@ mod tests {
             present(3, 0, "m", 3, "c"),
             present(4, -1, "m", 1, "d"),
         ];
-        let plan = plan(&old, &[row(-1, None), row(0, Some(2))]).unwrap();
+        let plan = plan(&old, &[row(-1, None), row(0, Some(2))], &[]).unwrap();
         let delete = "DELETE FROM pg_catalog.gp_segment_configuration WHERE dbid = ";
         assert_eq!(plan.statements[..2], [format!("{delete}3"), format!("{delete}4")]);
         let set = "SET role = 'p', preferred_role = 'p', mode = 'n', status = 'u', port = 7, hostname = 'new', address = 'new', datadir = '/it''s'";
         assert_eq!(plan.statements[2], format!("UPDATE pg_catalog.gp_segment_configuration {set} WHERE dbid = 1"));
         assert_eq!(plan.statements.len(), 4);
-        assert_eq!(lost_replica(&plan.removed[0]).hostname, "c");
+        assert_eq!(plan.removed[0].replica().hostname, "c");
     }
 
     /// The mirror had taken over when the backup's restore point was made, but the directory is the old primary's.
     #[test]
     fn the_row_of_the_restored_directory_stays() {
         let old = [present(1, -1, "p", 1, "a"), present(2, 0, "m", 2, "b"), present(3, 0, "p", 3, "c")];
-        let plan = plan(&old, &[row(-1, None), row(0, Some(2))]).unwrap();
+        let plan = plan(&old, &[row(-1, None), row(0, Some(2))], &[]).unwrap();
         assert!(plan.statements[0].ends_with("dbid = 3") && plan.statements[2].ends_with("WHERE dbid = 2"));
     }
 
@@ -169,8 +188,19 @@ mod tests {
     fn what_is_right_is_left_and_what_does_not_fit_is_refused() {
         let mut right = present(1, -1, "p", 7, "new");
         right.text[7] = "/it's".to_owned();
-        assert!(plan(&[right.clone()], &[row(-1, None)]).unwrap().statements.is_empty());
-        assert!(plan(&[right.clone()], &[row(-1, None), row(0, None)]).is_err());
-        assert!(plan(&[right, present(2, 0, "p", 2, "b")], &[row(-1, None)]).is_err());
+        assert!(plan(&[right.clone()], &[row(-1, None)], &[]).unwrap().statements.is_empty());
+        assert!(plan(&[right.clone()], &[row(-1, None), row(0, None)], &[]).is_err());
+        assert!(plan(&[right.clone(), present(2, 0, "p", 2, "b")], &[row(-1, None)], &[]).is_err());
+        // A replica made since stays where it is named, and is no mirror of elsewhere.
+        let mirror = present(2, -1, "m", 2, "b");
+        let named = mirror.replica();
+        assert!(
+            plan(&[right.clone(), mirror.clone()], &[row(-1, None)], std::slice::from_ref(&named))
+                .unwrap()
+                .removed
+                .is_empty()
+        );
+        let elsewhere = Replica { port: 3, ..named };
+        assert_eq!(plan(&[right, mirror.clone()], &[row(-1, None)], &[elsewhere]).unwrap().removed, [mirror]);
     }
 }

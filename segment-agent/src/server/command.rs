@@ -1,9 +1,11 @@
 //! The commands that start and stop a server: settings with placeholders, so that any installation can say how it is done.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use formats::server::Purpose;
+use formats::DbId;
+use formats::server::{Purpose, Source};
 use pgdata::ControlFile;
 use settings::Settings;
 use tokio::process::Command;
@@ -14,6 +16,7 @@ use crate::error::{Error, Result};
 
 const START: &str = "DAMSON_START_COMMAND";
 const STOP: &str = "DAMSON_STOP_COMMAND";
+const SEED: &str = "DAMSON_SEED_COMMAND";
 
 /// How long starting and stopping may take, recovery not counted, unless DAMSON_START_TIMEOUT says otherwise.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
@@ -75,13 +78,58 @@ async fn run(place: &Place<'_>, name: &'static str, role: &str) -> Result<()> {
     }
 }
 
+/// What a copy is made of, and where.
+pub struct Seeding<'a> {
+    pub data_dir: &'a Path,
+    pub source: &'a Source,
+    /// The new server's.
+    pub db_id: DbId,
+    pub slot: &'a str,
+    /// The program checks pages unless it is told not to (PostgreSQL 11 and later); the files of append-optimized tables have none.
+    pub verifies_checksums: bool,
+}
+
+/// DAMSON_SEED_COMMAND, not yet run. It is a process group of its own, and what it says can be read.
+pub fn seed(place: &Place<'_>, seeding: &Seeding<'_>) -> Result<Command> {
+    let unchecked = if seeding.verifies_checksums { " --no-verify-checksums" } else { "" };
+    let values = [
+        ("{pg_basebackup}", program(place, "pg_basebackup")),
+        ("{data_dir}", quoted(&seeding.data_dir.to_string_lossy())),
+        ("{from_host}", quoted(&seeding.source.hostname)),
+        ("{from_port}", seeding.source.port.to_string()),
+        ("{user}", quoted(place.options()?.user())),
+        ("{slot}", quoted(seeding.slot)),
+        ("{content}", place.target.content.to_string()),
+        ("{release}", format!("--target-gp-dbid {}{unchecked}", seeding.db_id.0)),
+    ];
+    let script = filled(place.settings.get(SEED).unwrap_or_default(), &values);
+    let mut command = Command::new("bash");
+    command.arg("-c").arg(in_environment(place, script)).current_dir("/").process_group(0);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    Ok(command)
+}
+
+/// A program of the installation, as a word of a shell command.
+fn program(place: &Place<'_>, name: &str) -> String {
+    let home = place.settings.path("GPHOME");
+    quoted(&home.map_or_else(|| name.into(), |home| home.join("bin").join(name)).to_string_lossy())
+}
+
+/// The command after what the installation wants to be read first.
+fn in_environment(place: &Place<'_>, command: String) -> String {
+    let home = place.settings.path("GPHOME");
+    let file = home.iter().flat_map(|home| ENVIRONMENT_FILES.map(|name| home.join(name))).find(|path| path.exists());
+    match file {
+        Some(file) => format!(". {} && {command}", quoted(&file.to_string_lossy())),
+        None => command,
+    }
+}
+
 /// The shell script that a setting stands for.
 fn script(place: &Place<'_>, template: &str, role: &str, limit: Duration) -> String {
     let target = place.target;
-    let home = place.settings.path("GPHOME");
-    let pg_ctl = home.as_ref().map_or_else(|| "pg_ctl".into(), |home| home.join("bin/pg_ctl"));
     let values = [
-        ("{pg_ctl}", quoted(&pg_ctl.to_string_lossy())),
+        ("{pg_ctl}", program(place, "pg_ctl")),
         ("{data_dir}", quoted(&target.data_dir.to_string_lossy())),
         ("{log}", quoted(&log::start_log(&target.data_dir).to_string_lossy())),
         ("{port}", target.port.to_string()),
@@ -89,12 +137,7 @@ fn script(place: &Place<'_>, template: &str, role: &str, limit: Duration) -> Str
         ("{role}", role.to_owned()),
         ("{timeout}", limit.as_secs().to_string()),
     ];
-    let command = filled(template, &values);
-    let file = home.iter().flat_map(|home| ENVIRONMENT_FILES.map(|name| home.join(name))).find(|path| path.exists());
-    match file {
-        Some(file) => format!(". {} && {command}", quoted(&file.to_string_lossy())),
-        None => command,
-    }
+    in_environment(place, filled(template, &values))
 }
 
 /// The template with every placeholder replaced; a value is not searched for placeholders again.

@@ -171,7 +171,7 @@ fn read_if_there(path: &Path) -> Result<Option<String>> {
     }
 }
 
-fn remove_if_there(path: &Path) -> Result<()> {
+pub fn remove_if_there(path: &Path) -> Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::file("removing", path, error)),
         _ => Ok(()),

@@ -1,4 +1,5 @@
-//! The server of one restored segment: how it stands, starting and stopping it, waiting for its recovery, its catalog, its rows.
+//! The server of one restored segment: how it stands, starting and stopping it, waiting for its recovery, its catalog, its rows,
+//! its replica.
 //!
 //! Every action may be repeated. What decides is what stands on disk and what the server answers: recovery settings that are
 //! there mean a recovery that is not over, and [`MARKER`] means a server that was started to recover and not yet to serve.
@@ -9,6 +10,8 @@ mod command;
 mod files;
 mod log;
 mod recovery;
+mod replica;
+mod replicas;
 mod rows;
 mod start;
 mod state;
@@ -62,7 +65,10 @@ pub async fn act(place: &Place<'_>, action: ServerAction) -> Result<ServerResult
             must_be_empty(&place.target.data_dir)?;
             ServerResult::Done
         }
-        ServerAction::Catalog { rows, rewrite } => catalog::compare(place, &rows, rewrite).await?,
+        ServerAction::Catalog { rows, replicas, rewrite } => catalog::compare(place, &rows, &replicas, rewrite).await?,
+        ServerAction::Enlist { replicas } => ServerResult::Enlisted(replicas::enlist(place, &replicas).await?),
+        ServerAction::Seed { source, db_id } => ServerResult::State(replica::seed(place, &source, db_id).await?),
+        ServerAction::Probe { replicas } => ServerResult::Up(replicas::probe(place, &replicas).await?),
         ServerAction::Answer { primaries } => ServerResult::State(answer::answer(place, primaries).await?),
         ServerAction::SetRecoveryAction { action } => {
             files::set_recovery_action(place, &action)?;

@@ -67,7 +67,7 @@ fn unprepared(place: &Place<'_>) -> Error {
 }
 
 /// Waits until the server's process has shown itself. A server that gives up at once says so in its log, beyond `logged` bytes.
-async fn appears(place: &Place<'_>, logged: u64) -> Result<()> {
+pub async fn appears(place: &Place<'_>, logged: u64) -> Result<()> {
     let dir = &place.target.data_dir;
     let begin = Instant::now();
     while postmaster(dir).is_none() {

@@ -23,7 +23,7 @@ fn gp_029_a_restored_cluster_is_started_at_its_point() {
     let fetched = fetched.ok_despite(&[TWO_CLUSTERS]);
     for text in [
         "the cluster is up: coordinator 127.0.0.2:",
-        "the mirror on elsewhere:7000 /m was not restored",
+        "the mirror on elsewhere:7000 /m: not restored, and no longer in the catalog",
         "gpaddmirrors",
     ] {
         assert!(fetched.stderr.contains(text), "{}", fetched.report());

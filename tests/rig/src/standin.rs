@@ -46,6 +46,7 @@ impl Flavor {
                 .to_string(),
             "grant select on pg_catalog.gp_segment_configuration to public".to_string(),
             restore_point_function(),
+            probe_function(),
             distributed_function(),
         ];
         statements.extend(append_optimized());
@@ -111,6 +112,24 @@ fn distributed_function() -> String {
            format('select %s', node.content)) as answer(content int2); \
          return next; \
        end loop; \
+     end $$"
+        .to_string()
+}
+
+/// Asks every primary whether a mirror is fed, as the coordinator's fault tolerance service does.
+fn probe_function() -> String {
+    "create function pg_catalog.gp_request_fts_probe_scan() returns bool language plpgsql volatile as $$ \
+     declare node record; fed bool; \
+     begin \
+       for node in select content, port, address from pg_catalog.gp_segment_configuration where role = 'p' \
+         and content >= 0 order by content loop \
+         select n into fed from public.dblink( \
+           format('host=%s port=%s dbname=postgres user=%s', node.address, node.port, session_user), \
+           'select count(*) > 0 from pg_stat_replication where state = ''streaming''') as answer(n bool); \
+         update pg_catalog.gp_segment_configuration set mode = case when fed then 's' else 'n' end, \
+           status = case when fed or role = 'p' then 'u' else 'd' end where content = node.content; \
+       end loop; \
+       return true; \
      end $$"
         .to_string()
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use coordinator::catalog::RestorePoints;
 use coordinator::starting::{Catalog, Facts, Next, Step, next};
 use formats::ContentId;
-use formats::server::{Archiving, CatalogRow, LostReplica, Purpose, ServerAction, ServerResult};
+use formats::server::{Archiving, CatalogRow, Purpose, Replica, ServerAction, ServerResult};
 use pgdata::Lsn;
 
 use super::super::servers::Servers;
@@ -21,12 +21,18 @@ pub struct Started {
     pub facts: Facts,
     /// The servers are paused at their restore point; nothing serves yet.
     pub paused: bool,
-    /// Mirrors and standby that the restored catalog named.
-    pub replicas: Vec<LostReplica>,
+    /// Mirrors and standby that the restored catalog named, and that are not where replicas are to be.
+    pub lost: Vec<Replica>,
 }
 
-/// Starts the servers `chosen` of the cluster at `places`.
-pub async fn start(session: &Session, places: &[Node], chosen: &[Node], archiving: Archiving) -> Result<Started> {
+/// Starts the servers `chosen` of the cluster at `places`. `replicas`: of these servers, where the catalog may name them already.
+pub async fn start(
+    session: &Session,
+    places: &[Node],
+    chosen: &[Node],
+    replicas: &[Replica],
+    archiving: Archiving,
+) -> Result<Started> {
     let servers = Servers::new(session, places);
     tracing::info!("step: looking at {} servers", chosen.len());
     let mut facts = Facts::new(servers.states("looking", chosen, |_| ServerAction::Look).await?);
@@ -34,11 +40,11 @@ pub async fn start(session: &Session, places: &[Node], chosen: &[Node], archivin
         Some(point) => targets(session, &point).await?,
         None => BTreeMap::new(),
     };
-    let mut driver = Driver { servers, places, chosen, archiving, targets, replicas: Vec::new() };
+    let mut driver = Driver { servers, places, chosen, replicas, archiving, targets, lost: Vec::new() };
     for _ in 0..STEPS {
         let step = match next(&facts).map_err(|problem| Error::refused(problem.to_string(), problem.remedy()))? {
             Next::Do(step) => step,
-            end => return Ok(Started { facts, paused: end == Next::Paused, replicas: driver.replicas }),
+            end => return Ok(Started { facts, paused: end == Next::Paused, lost: driver.lost }),
         };
         driver.carry_out(&step, &mut facts).await?;
     }
@@ -61,9 +67,10 @@ struct Driver<'a> {
     servers: Servers<'a>,
     places: &'a [Node],
     chosen: &'a [Node],
+    replicas: &'a [Replica],
     archiving: Archiving,
     targets: BTreeMap<ContentId, Lsn>,
-    replicas: Vec<LostReplica>,
+    lost: Vec<Replica>,
 }
 
 impl Driver<'_> {
@@ -115,13 +122,16 @@ impl Driver<'_> {
         };
         let rows: Vec<CatalogRow> = self.places.iter().map(row).collect();
         let coordinator = self.nodes(&[ContentId::COORDINATOR]);
-        let action = |_: &Node| ServerAction::Catalog { rows: rows.clone(), rewrite };
+        let action = |_: &Node| {
+            let replicas = self.replicas.to_vec();
+            ServerAction::Catalog { rows: rows.clone(), replicas, rewrite }
+        };
         let results = self.servers.act("rewriting the catalog", &coordinator, action).await?;
         let Some(ServerResult::Catalog { right, replicas }) = results.into_values().next() else {
             return Err(Error::refused("the agent did not tell what the catalog says", "run the command again"));
         };
         facts.catalog = if right { Catalog::Right } else { Catalog::Differs };
-        self.replicas = replicas;
+        self.lost = replicas;
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! `cluster-start`: restored data directories become a running cluster. `backup-fetch --start` is the same.
 
 mod drive;
+mod replicas;
 mod report;
 
 use std::path::PathBuf;
@@ -10,17 +11,19 @@ use formats::server::Archiving;
 use restore_configs::RestoreConfig;
 
 pub use self::drive::{Started, start};
+pub use self::replicas::named as named_replicas;
 
 use super::backup_fetch::{choose_contents, read_restore_config};
 use crate::cluster::nodes_of_config;
 use crate::error::Result;
 use crate::session::Session;
 
-/// Start a restored cluster: recover, rewrite gp_segment_configuration to its new places, start, check
+/// Start a restored cluster: recover, rewrite gp_segment_configuration to its new places, start, check, make its replicas
 ///
 /// Every step can be entered again: a run that was interrupted or failed is gone on with by the same command.
 /// Servers are started and stopped by DAMSON_START_COMMAND and DAMSON_STOP_COMMAND, on each host by its agent.
-/// Mirrors and the standby are not restored: they are removed from the catalog and reported.
+/// Mirrors and the standby are not restored: they are removed from the catalog and reported. Those that the restore config
+/// names ("mirrors": {"0": {...}}, "standby": {...}) are made anew of the running servers, by DAMSON_SEED_COMMAND.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct ClusterStart {
@@ -41,9 +44,7 @@ pub async fn run(session: &Session, arguments: ClusterStart) -> Result<()> {
     let places = nodes_of_config(&config);
     let chosen = choose_contents(&places, arguments.content_ids.as_deref())?;
     let archiving = if arguments.no_archiving { Archiving::Off } else { Archiving::Kept };
-    let started = start(session, &places, &chosen, archiving).await?;
-    report::report(session, &started, &chosen, &config);
-    Ok(())
+    start_and_report(session, &places, &chosen, &config, archiving).await
 }
 
 /// For `backup-fetch --start`: `places` of the whole cluster, of which `chosen` were restored now.
@@ -54,7 +55,17 @@ pub async fn start_and_report(
     config: &RestoreConfig,
     archiving: Archiving,
 ) -> Result<()> {
-    let started = start(session, places, chosen, archiving).await?;
-    report::report(session, &started, chosen, config);
+    let replicas = replicas::named(config);
+    let started = start(session, places, chosen, &replicas, archiving).await?;
+    report::report(session, &started, chosen);
+    if started.paused {
+        return Ok(());
+    }
+    if chosen.len() < places.len() {
+        report::unseeded(&replicas);
+        return Ok(());
+    }
+    let up = replicas::seed(session, places, &replicas).await?;
+    report::seeded(&replicas, &up);
     Ok(())
 }

@@ -1,12 +1,13 @@
-//! What a person is told of a started cluster: where it is, what it archives, and which replicas it lacks.
+//! What a person is told of a started cluster: where it is, what it archives, and which replicas it lacks or has got.
 
-use restore_configs::RestoreConfig;
+use formats::ContentId;
+use formats::server::Replica;
 
 use super::Started;
 use crate::cluster::{Node, by_host};
 use crate::session::Session;
 
-pub fn report(session: &Session, started: &Started, nodes: &[Node], config: &RestoreConfig) {
+pub fn report(session: &Session, started: &Started, nodes: &[Node]) {
     if started.paused {
         let point = started.facts.point().unwrap_or_default();
         tracing::info!(
@@ -27,7 +28,7 @@ pub fn report(session: &Session, started: &Started, nodes: &[Node], config: &Res
         None => tracing::info!("{} segments are up", nodes.len()),
     }
     warn_of_archiving(session, started);
-    report_replicas(started, config);
+    report_lost(&started.lost);
 }
 
 /// Two living clusters that archive into one place overwrite, or refuse, one another's log.
@@ -43,33 +44,48 @@ fn warn_of_archiving(session: &Session, started: &Started) {
     );
 }
 
-fn report_replicas(started: &Started, config: &RestoreConfig) {
-    for replica in &started.replicas {
-        let kind = if replica.content == formats::ContentId::COORDINATOR { "standby" } else { "mirror" };
+fn report_lost(lost: &[Replica]) {
+    for replica in lost {
+        tracing::info!("{}: not restored, and no longer in the catalog", line(replica));
+    }
+    if lost.iter().any(|replica| !is_standby(replica)) {
         tracing::info!(
-            "content {}: the {kind} on {}:{} {} was not restored and is no longer in the catalog",
-            replica.content,
-            replica.hostname,
-            replica.port,
-            replica.data_dir.display()
+            "to be rebuilt: mirrors, by cluster-start with \"mirrors\" in the restore config, or by gpaddmirrors"
         );
     }
-    let mirrors = started.replicas.iter().any(|replica| replica.content != formats::ContentId::COORDINATOR);
-    let standby = started.replicas.iter().any(|replica| replica.content == formats::ContentId::COORDINATOR);
-    if mirrors || !config.mirrors.is_empty() {
-        tracing::info!("to be rebuilt: mirrors, with gpaddmirrors");
-    }
-    for (content, place) in &config.mirrors {
-        tracing::info!("mirror of content {content}: {}", line(place));
-    }
-    if standby || config.standby.is_some() {
-        tracing::info!("to be rebuilt: the standby, with gpinitstandby");
-    }
-    if let Some(place) = &config.standby {
-        tracing::info!("standby: {}", line(place));
+    if lost.iter().any(is_standby) {
+        tracing::info!("to be rebuilt: the standby, by cluster-start with \"standby\" in it, or by gpinitstandby");
     }
 }
 
-fn line(place: &restore_configs::Place) -> String {
-    format!("{}:{} {}", place.hostname, place.port, place.data_dir.display())
+/// Replicas that wait until the whole cluster is started at once.
+pub fn unseeded(replicas: &[Replica]) {
+    for replica in replicas {
+        tracing::info!("{}: made once cluster-start is run for all segments", line(replica));
+    }
+}
+
+/// Replicas that are fed by their primaries; `up`: the coordinator has noticed.
+pub fn seeded(replicas: &[Replica], up: &[ContentId]) {
+    for replica in replicas {
+        match up.contains(&replica.content) {
+            true => tracing::info!("{}: made, and up", line(replica)),
+            false => tracing::info!(
+                "{}: made and fed by its primary; the coordinator has not noticed yet (gp_fts_probe_interval; gpstate -m)",
+                line(replica)
+            ),
+        }
+    }
+}
+
+fn is_standby(replica: &Replica) -> bool {
+    replica.content == ContentId::COORDINATOR
+}
+
+fn line(replica: &Replica) -> String {
+    let place = format!("{}:{} {}", replica.hostname, replica.port, replica.data_dir.display());
+    match is_standby(replica) {
+        true => format!("the standby on {place}"),
+        false => format!("content {}: the mirror on {place}", replica.content),
+    }
 }

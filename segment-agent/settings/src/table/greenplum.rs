@@ -20,5 +20,6 @@ pub const ROWS: &[Setting] = &[
     greenplum("DAMSON_START_COMMAND", "shell command", "{pg_ctl} -D {data_dir} -l {log} -W -o \"-p {port} {role}\" start", "starts the server of a restored segment, without waiting for it; placeholders: {pg_ctl}, {data_dir}, {log}, {port}, {content}, {timeout} and {role}, the options by which a release tells a coordinator from a primary"),
     greenplum("DAMSON_STOP_COMMAND", "shell command", "{pg_ctl} -D {data_dir} -m fast -w -t {timeout} stop", "stops it; the same placeholders"),
     greenplum("DAMSON_START_TIMEOUT", "duration", "10m", "how long a server may take to start or stop, recovery not counted"),
-    greenplum("GPHOME", "path", "", "installation whose bin/pg_ctl starts the servers, after its greenplum_path.sh or cloudberry-env.sh was read; pg_ctl from PATH when unset"),
+    greenplum("DAMSON_SEED_COMMAND", "shell command", "{pg_basebackup} -D {data_dir} -h {from_host} -p {from_port} -U {user} -w -c fast -X stream -R -P --slot {slot} {release}", "copies a running primary to make a mirror or the standby that the restore config names; placeholders besides {content}: {pg_basebackup}, {data_dir}, {from_host}, {from_port}, {user}, {slot} and {release}, the options that releases of Greenplum want"),
+    greenplum("GPHOME", "path", "", "installation whose bin/pg_ctl starts the servers, and bin/pg_basebackup copies them, after its greenplum_path.sh or cloudberry-env.sh was read; pg_ctl from PATH when unset"),
 ];
