@@ -29,6 +29,9 @@ pub struct Arguments {
     /// A WAL-G for Greenplum to measure beside
     #[arg(long, value_name = "PATH")]
     pub wal_g_gp: Option<PathBuf>,
+    /// A gpbackup_s3_plugin to measure beside
+    #[arg(long, value_name = "PATH")]
+    pub s3_plugin: Option<PathBuf>,
     /// Write all figures to this file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -61,6 +64,14 @@ pub enum Work {
     List,
     /// Plan of a deletion among 1,000 backups of a cluster
     Plan,
+    /// Streams stored by gpbackup's plugin, one at a time
+    PluginStore,
+    /// The same streams, given back
+    PluginRestore,
+    /// Eight streams at once
+    PluginStore8,
+    /// The same eight, given back at once
+    PluginRestore8,
     /// The coordinator's part of a simulated cluster of 1,000 segments on 100 hosts
     Fanout,
 }
@@ -69,6 +80,8 @@ impl Work {
     /// In this order, for a restore needs a backup, and the delta changes the data.
     pub const SINGLE_SERVER: [Work; 7] =
         [Work::Backup, Work::Restore, Work::WalPush, Work::WalFetch, Work::Start, Work::Delta, Work::Chain];
+
+    pub const PLUGIN: [Work; 4] = [Work::PluginStore, Work::PluginRestore, Work::PluginStore8, Work::PluginRestore8];
 }
 
 impl Arguments {

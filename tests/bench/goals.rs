@@ -20,7 +20,7 @@ pub struct Goal {
     pub limit: f64,
 }
 
-pub const GOALS: [Goal; 45] = [
+pub const GOALS: [Goal; 61] = [
     ratio(Work::Backup, Figure::Wall, "damson lz4", "WAL-G lz4", 0.50),
     ratio(Work::Backup, Figure::Wall, "damson lz4", "walrus lz4", 0.90),
     ratio(Work::Backup, Figure::Cpu, "damson lz4", "WAL-G lz4", 0.80),
@@ -67,6 +67,22 @@ pub const GOALS: [Goal; 45] = [
     bound(Work::Agent, Figure::Peak, "damson-agent", 64.0),
     bound(Work::List, Figure::Peak, "damson", 24.0),
     bound(Work::Plan, Figure::Peak, "damson", 24.0),
+    bound(Work::PluginStore, Figure::Peak, "damson", 16.0),
+    bound(Work::PluginStore, Figure::Peak, "damson S3", 16.0),
+    ratio(Work::PluginStore, Figure::Wall, "damson S3", "gpbackup_s3_plugin", 1.0),
+    ratio(Work::PluginStore, Figure::Cpu, "damson S3", "gpbackup_s3_plugin", 1.0),
+    bound(Work::PluginRestore, Figure::Peak, "damson", 16.0),
+    bound(Work::PluginRestore, Figure::Peak, "damson S3", 16.0),
+    ratio(Work::PluginRestore, Figure::Wall, "damson S3", "gpbackup_s3_plugin", 1.0),
+    ratio(Work::PluginRestore, Figure::Cpu, "damson S3", "gpbackup_s3_plugin", 1.0),
+    bound(Work::PluginStore8, Figure::Peak, "damson", 16.0),
+    bound(Work::PluginStore8, Figure::Peak, "damson S3", 16.0),
+    ratio(Work::PluginStore8, Figure::Wall, "damson S3", "gpbackup_s3_plugin", 1.0),
+    ratio(Work::PluginStore8, Figure::Cpu, "damson S3", "gpbackup_s3_plugin", 1.0),
+    bound(Work::PluginRestore8, Figure::Peak, "damson", 16.0),
+    bound(Work::PluginRestore8, Figure::Peak, "damson S3", 16.0),
+    ratio(Work::PluginRestore8, Figure::Wall, "damson S3", "gpbackup_s3_plugin", 1.0),
+    ratio(Work::PluginRestore8, Figure::Cpu, "damson S3", "gpbackup_s3_plugin", 1.0),
 ];
 
 const fn ratio(work: Work, figure: Figure, contender: &'static str, peer: &'static str, limit: f64) -> Goal {

@@ -11,6 +11,7 @@ mod fanout;
 mod goals;
 mod history;
 mod measure;
+mod plugin;
 mod programs;
 mod report;
 mod rounds;
@@ -46,6 +47,9 @@ fn main() -> ExitCode {
     }
     if arguments.does_any(&[Work::List, Work::Plan]) {
         history::bench(&arguments, &mut report);
+    }
+    if arguments.does_any(&Work::PLUGIN) {
+        plugin::bench(&arguments, &mut report);
     }
     if arguments.does_any(&[Work::Fanout]) {
         fanout::bench(&arguments, &mut report);

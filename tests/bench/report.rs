@@ -88,6 +88,10 @@ impl Report {
             Work::Agent => "agent of a host with two segments".to_owned(),
             Work::List => "list of 1,000 backups".to_owned(),
             Work::Plan => "deletion planned, 1,000 backups".to_owned(),
+            Work::PluginStore => "stream of 1024 MB stored".to_owned(),
+            Work::PluginRestore => "stream of 1024 MB given back".to_owned(),
+            Work::PluginStore8 => "8 streams of 128 MB stored".to_owned(),
+            Work::PluginRestore8 => "8 streams of 128 MB given back".to_owned(),
             Work::Fanout => "1000 segments on 100 hosts, simulated".to_owned(),
         }
     }

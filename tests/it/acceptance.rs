@@ -62,19 +62,49 @@ const ROWS: [(u16, &str); 47] = [
     (49, "hosts need the agent and the settings file alone; nothing stays running"),
 ];
 
-/// Numbers in the names of all tests below `folder`.
-fn carried(folder: &Path, found: &mut BTreeSet<u16>) {
+/// Those of gpbackup's plugin.
+const PLUGIN_ROWS: [(u16, &str); 26] = [
+    (1, "the program needs nothing beside it"),
+    (2, "a whole backup goes through the plugin and comes back"),
+    (3, "the configuration: executablepath and options"),
+    (4, "pgport among the options is taken"),
+    (5, "backup_plugin_version among the options is taken"),
+    (6, "the configuration is read where the caller says"),
+    (7, "a failure is one line on standard error and a non-zero exit"),
+    (8, "every command is there, and an unknown one is refused"),
+    (9, "setup_plugin_for_backup proves that backups can be stored"),
+    (10, "the scopes, and content ids in quotes"),
+    (11, "hooks run side by side on one host"),
+    (12, "setup_plugin_for_restore makes the local directory"),
+    (13, "cleanup_plugin_for_backup never fails"),
+    (14, "cleanup_plugin_for_restore never fails"),
+    (15, "backup_file leaves the local file"),
+    (16, "restore_file writes exactly that path"),
+    (17, "backup_data takes streams of every size, empty ones too"),
+    (18, "restore_data gives back the very bytes"),
+    (19, "streams that are compressed already, and others"),
+    (20, "a stream that broke off is not stored"),
+    (21, "plugin_api_version"),
+    (22, "delete_backup takes one backup and nothing else"),
+    (23, "--version is of three words"),
+    (24, "keys follow the local directory"),
+    (25, "what another run wrote is read, or refused"),
+    (26, "the course of the interface's own test bench"),
+];
+
+/// Numbers after `prefix` in the names of all tests below `folder`.
+fn carried(folder: &Path, prefix: &str, found: &mut BTreeSet<u16>) {
     for entry in std::fs::read_dir(folder).unwrap().flatten() {
         let path = entry.path();
         let name = entry.file_name().into_string().unwrap();
         if path.is_dir() && name != "target" && name != ".git" {
-            carried(&path, found);
+            carried(&path, prefix, found);
         } else if name.ends_with(".rs") {
             let text = std::fs::read_to_string(&path).unwrap();
             for test in text.split("#[test]").skip(1) {
                 let signature = test.split("fn ").nth(1).unwrap_or_default();
-                if signature.starts_with("gp_") {
-                    let words = signature.split('_').filter(|word| *word != "gp");
+                if signature.split('_').next() == Some(prefix) {
+                    let words = signature.split('_').filter(|word| *word != prefix);
                     found.extend(words.map_while(|word| word.parse::<u16>().ok()));
                 }
             }
@@ -84,9 +114,11 @@ fn carried(folder: &Path, found: &mut BTreeSet<u16>) {
 
 #[test]
 fn every_row_is_carried_by_a_test() {
-    let mut found = BTreeSet::new();
-    carried(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."), &mut found);
-    for (row, words) in ROWS {
-        assert!(found.contains(&row), "no test is named gp_{row:03}: {words}");
+    for (prefix, rows) in [("gp", &ROWS[..]), ("plg", &PLUGIN_ROWS)] {
+        let mut found = BTreeSet::new();
+        carried(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."), prefix, &mut found);
+        for (row, words) in rows {
+            assert!(found.contains(row), "no test is named {prefix}_{row:03}: {words}");
+        }
     }
 }

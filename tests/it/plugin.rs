@@ -1,5 +1,6 @@
 //! gpbackup's plugin, called as gpbackup, gprestore, gpbackup_helper and the plugin test bench call it.
 
+mod conduct;
 mod damage;
 mod options;
 mod scopes;

@@ -132,6 +132,33 @@ fn plg_030_ranges_of_a_stream() {
     }
 }
 
+/// A gibibyte through a pipe and back: the same bytes, and no more memory than for little.
+#[test]
+fn plg_017_plg_018_a_gibibyte_needs_no_more_memory() {
+    let bench = Bench::new("gibibyte", Place::File);
+    let piece = bench.write("piece", &noise(64 << 20));
+    let script = format!("for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do cat {}; done", piece.display());
+    let mut writer = User::get().command("/bin/sh").args(["-c", &script]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut command = bench.command(&["backup_data", &key(STAMP, "f")]);
+    command.stdin(writer.stdout.take().unwrap());
+    let running = bench.workplace.product.spawn(command);
+    let peak = watch_peaks(std::slice::from_ref(&running))[0];
+    let output = running.wait(LIMIT);
+    assert!(output.status == Some(0) && output.stderr.is_empty(), "{}", output.report());
+    assert!(writer.wait().unwrap().success() && peak <= 16 << 10, "{peak} KiB");
+
+    let mut command = bench.command(&["restore_data", &key(STAMP, "f")]);
+    let mut reader = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stream = reader.stdout.take().unwrap();
+    let (piece, mut read) = (noise(64 << 20), vec![0; 64 << 20]);
+    for number in 0..16 {
+        stream.read_exact(&mut read).unwrap();
+        assert!(read == piece, "piece {number}");
+    }
+    assert_eq!(stream.read(&mut read).unwrap(), 0);
+    assert!(reader.wait().unwrap().success());
+}
+
 /// Eight at once; none holds more than 16 MB of its own. (What they share, the program itself, counts once.)
 #[test]
 fn many_processes_at_once_are_small() {
