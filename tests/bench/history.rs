@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rig::{Product, Scratch, User};
+use rig::{Product, Scratch};
 use serde_json::json;
 
 use crate::arguments::{Arguments, Work};
@@ -61,9 +61,10 @@ fn settings(scratch: &Scratch, store: &Path) -> String {
 
 /// One backup of the cluster: its sentinel and restore point, and for every segment sentinel, one part and log files.
 fn store_backup(store: &Path, number: u64) {
+    // Read by the rig's user, and never written.
     let put = |key: &str, text: String| {
         let path = store.join(key);
-        User::get().make_dir(path.parent().unwrap());
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();
     };
     let (day, hour) = (1 + number / 24 % 28, number % 24);
@@ -96,6 +97,11 @@ fn store_backup(store: &Path, number: u64) {
         put(&format!("{folder}/basebackups_005/{base}_backup_stop_sentinel.json"), sentinel.to_string());
         put(&format!("{folder}/basebackups_005/{base}/metadata.json"), metadata.to_string());
         put(&format!("{folder}/basebackups_005/{base}/tar_partitions/part_001.tar.lz4"), String::new());
+        put(&format!("{folder}/basebackups_005/{base}/ao_files_metadata.json"), json!({"Files": {}}).to_string());
+        // WAL-G's deletion wants them to be there.
+        for shared in ["aosegments", "paxfiles"] {
+            std::fs::create_dir_all(store.join(&folder).join("basebackups_005").join(shared)).unwrap();
+        }
         for file in 0..LOG_FILES {
             put(&format!("{folder}/wal_005/{}.lz4", log_name(number * LOG_FILES + file)), String::new());
         }
