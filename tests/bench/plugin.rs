@@ -1,8 +1,8 @@
 //! Streams through gpbackup's plugin, one and eight at once: beside `cat`, and on S3 beside gpbackup_s3_plugin.
 //!
-//! What is streamed looks like the output of gzip, which is what gpbackup sends.
+//! What is streamed is rows that gzip has compressed, as gpbackup sends them.
 
-use std::io::Write;
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use rig::{Hosts, Product, S3, Scratch, User};
@@ -14,7 +14,7 @@ use crate::report::Report;
 use crate::rounds::measure_in_turns;
 use crate::works::Contender;
 
-/// Bytes in all, whether in one stream or in several.
+/// Bytes of rows in all, whether in one stream or in several; gzip makes half of it.
 const BYTES: usize = 1 << 30;
 
 const STAMP: &str = "20261121081500";
@@ -49,7 +49,7 @@ pub fn bench(arguments: &Arguments, report: &mut Report) {
             continue;
         }
         let input = scratch.join(format!("input-{streams}"));
-        write_noise(&input, BYTES / streams);
+        write_rows(&input, BYTES / streams);
         let storing = contenders(&scratch, &plugins, streams, |plugin, number, target| match plugin {
             Some(plugin) => format!("cat {} | {}", input.display(), plugin.command("backup_data", streams, number)),
             None => format!("cat {} > {}/{number}", input.display(), target.display()),
@@ -120,17 +120,23 @@ fn at_once(commands: &[String]) -> Words {
     ["bash", "-c", &script].map(str::to_owned).to_vec()
 }
 
-fn write_noise(path: &Path, bytes: usize) {
-    let mut file = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
-    // As gzip begins.
-    file.write_all(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0]).unwrap();
+/// Rows of hexadecimal digits without a pattern, through gzip.
+fn write_rows(path: &Path, bytes: usize) {
+    let rows = path.with_extension("rows");
+    let mut text = String::with_capacity(bytes + 80);
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    for _ in 1..bytes / 8 {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        file.write_all(&state.to_le_bytes()).unwrap();
+    while text.len() < bytes {
+        for _ in 0..4 {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            let _ = write!(text, "{state:016x}\t");
+        }
+        text.push('\n');
     }
-    file.flush().unwrap();
-    User::get().own(path);
+    std::fs::write(&rows, text).unwrap();
+    User::get().own(&rows);
+    let script = format!("gzip -1 -c {} > {}", rows.display(), path.display());
+    User::get().run("sh", &["-c", &script]);
+    std::fs::remove_file(&rows).unwrap();
 }

@@ -88,10 +88,10 @@ impl Report {
             Work::Agent => "agent of a host with two segments".to_owned(),
             Work::List => "list of 1,000 backups".to_owned(),
             Work::Plan => "deletion planned, 1,000 backups".to_owned(),
-            Work::PluginStore => "stream of 1024 MB stored".to_owned(),
-            Work::PluginRestore => "stream of 1024 MB given back".to_owned(),
-            Work::PluginStore8 => "8 streams of 128 MB stored".to_owned(),
-            Work::PluginRestore8 => "8 streams of 128 MB given back".to_owned(),
+            Work::PluginStore => "gzip of 1 GiB of rows stored".to_owned(),
+            Work::PluginRestore => "the same given back".to_owned(),
+            Work::PluginStore8 => "8 gzips of 128 MiB stored".to_owned(),
+            Work::PluginRestore8 => "the same 8 given back".to_owned(),
             Work::Fanout => "1000 segments on 100 hosts, simulated".to_owned(),
         }
     }

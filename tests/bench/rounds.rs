@@ -14,12 +14,15 @@ pub struct Row {
     pub runs: Vec<Taken>,
 }
 
-/// A round that is not counted, then `rounds` that are. Between two runs everything written is flushed to the disk.
+/// A round that is not counted, then `rounds` that are. Between two runs everything written is flushed to the disk. Each round
+/// begins with another contender: the first one finds memory that the machine has yet to provide.
 pub fn measure_in_turns(stopwatch: &Stopwatch, contenders: Vec<Contender>, rounds: usize) -> Vec<Row> {
     let row = |one: &Contender| Row { title: one.title.clone(), durable: one.durable, runs: Vec::new() };
     let mut rows: Vec<Row> = contenders.iter().map(row).collect();
     for round in 0..=rounds {
-        for (contender, row) in contenders.iter().zip(&mut rows) {
+        for turn in 0..contenders.len() {
+            let number = (turn + round) % contenders.len();
+            let (contender, row) = (&contenders[number], &mut rows[number]);
             empty(contender);
             nix::unistd::sync();
             // Backups of a cluster are named after the second: two in the same storage are a second apart.
