@@ -3,26 +3,17 @@
 //! Agents and archive commands are not children of what is measured, so only wall time means something there. What an agent
 //! takes is looked at in a backup of its own, many times a second.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rig::{Scratch, Server, Stand, StandSpec, User, sql};
+use rig::{Stand, StandSpec, WalG, sql};
 
 use crate::arguments::{Arguments, Work};
 use crate::measure::{Stopwatch, Taken, Words};
-use crate::programs::{copy, text};
+use crate::programs::text;
 use crate::report::Report;
 use crate::rounds::{Row, measure_in_turns};
 use crate::works::Contender;
-
-/// How often WAL-G looks whether its segments are ready; its default is five minutes.
-const POLL_INTERVAL: &str = "2s";
-
-/// WAL-G looks for the function in another schema than the product of this version has it in.
-const RESTORE_POINT_FOR_WAL_G: &str = "create function public.gp_create_restore_point(point text) \
-     returns table(segment_id int2, restore_lsn pg_lsn) language sql volatile as \
-     $$ select * from pg_catalog.gp_create_restore_point(point) $$";
 
 pub fn bench(arguments: &Arguments, report: &mut Report) {
     let stand = Stand::start("bench-cluster", &StandSpec::default());
@@ -36,8 +27,8 @@ pub fn bench(arguments: &Arguments, report: &mut Report) {
     let environment = environment(&stand);
     let mut contenders = vec![contender("damson", with(&environment, &damson))];
     if let Some(given) = &arguments.wal_g_gp {
-        sql(stand.cluster.coordinator(), RESTORE_POINT_FOR_WAL_G);
-        let command = with(&wal_g_environment(&stand), &wal_g_words(&stand, given));
+        let wal_g = WalG::install(&stand, given, &stand.scratch.dir("store-wal-g"), &[]);
+        let command = wal_g.words(&["backup-push"]);
         match stopwatch.try_measure(std::slice::from_ref(&command)) {
             Ok(_) => contenders.push(contender("WAL-G", command)),
             Err(message) => eprintln!("WAL-G for Greenplum does not back up the stand-in and is left out:\n{message}"),
@@ -101,39 +92,4 @@ fn with(environment: &[String], command: &[impl AsRef<str>]) -> Words {
 fn environment(stand: &Stand) -> Vec<String> {
     let pair = |(name, value): &(String, std::ffi::OsString)| format!("{name}={}", value.to_string_lossy());
     stand.product.environment.iter().map(pair).collect()
-}
-
-/// WAL-G runs `ssh` from the PATH, which here is one that knows the rig's hosts and keys.
-fn wal_g_environment(stand: &Stand) -> Vec<String> {
-    let folder = stand.scratch.dir("ssh-for-wal-g");
-    let script = format!("#!/bin/sh\nexec /usr/bin/ssh -F {} \"$@\"\n", stand.hosts.ssh_config().display());
-    User::get().write(&folder.join("ssh"), script, 0o755);
-    let mut all = environment(stand);
-    let own = stand.scratch.dir("wal-g");
-    all.push(format!("PATH={}:{}:{}:/usr/bin:/bin", folder.display(), own.display(), rig::pg_bin().display()));
-    all
-}
-
-/// WAL-G starts itself on every host as `wal-g` from the PATH.
-fn wal_g_words(stand: &Stand, given: &Path) -> Vec<String> {
-    let (scratch, server) = (&stand.scratch, stand.cluster.coordinator());
-    let (program, folder) = (scratch.join("wal-g/wal-g"), scratch.dir("wal-g"));
-    std::fs::rename(copy(given, &folder), &program).unwrap();
-    for host in &stand.hosts.list {
-        let script = format!("cd \"$HOME\"\nexport PATH={}:$PATH\n", folder.display());
-        User::get().write(&host.home.join(".bashrc"), script, 0o644);
-    }
-    let config = scratch.write("wal-g.yaml", wal_g_settings(scratch, server));
-    vec![text(&program), "backup-push".to_owned(), "--config".to_owned(), text(&config)]
-}
-
-fn wal_g_settings(scratch: &Scratch, server: &Server) -> String {
-    let (store, logs, port) = (scratch.dir("store-wal-g"), scratch.dir("logs-wal-g"), server.port);
-    let (store, logs, data_dir) = (store.display(), logs.display(), server.data_dir.display());
-    format!(
-        "WALG_FILE_PREFIX: \"{store}\"\nPGHOST: \"localhost\"\nPGPORT: \"{port}\"\nPGUSER: \"gpadmin\"\n\
-         PGDATABASE: \"postgres\"\nPGDATA: \"{data_dir}\"\nWALG_GP_LOGS_DIR: \"{logs}\"\n\
-         WALG_PG_WAL_SIZE: \"1\"\n\
-         WALG_GP_SEG_POLL_INTERVAL: \"{POLL_INTERVAL}\"\n"
-    )
 }

@@ -8,7 +8,7 @@
 //! - [`S3`]: an S3 server over a directory.
 //! - [`Product`]: the built binaries, their settings file, and commands run with a limit of time.
 //! - [`Stand`]: all of these together, as most tests want them; [`Restore`]: where it is restored to.
-//! - [`Workplace`]: the product without any server.
+//! - [`Workplace`]: the product without any server. [`WalG`]: a WAL-G beside the product.
 //! - [`tree`], [`golden`], [`load`], [`row_sums`]: what to compare after a restore.
 //!
 //! The rig serves tests, so it panics, with the log's end in the message, where a server does not do what it should.
@@ -32,6 +32,7 @@ mod standin;
 mod template;
 pub mod tree;
 mod user;
+mod wal_g;
 mod workplace;
 
 pub use append_optimized::{AoKind, AoTable, PaxTable};
@@ -48,6 +49,7 @@ pub use scratch::Scratch;
 pub use stand::{Stand, StandSpec, Storage};
 pub use standin::Flavor;
 pub use user::User;
+pub use wal_g::WalG;
 pub use workplace::Workplace;
 
 /// Where PostgreSQL's binaries are; `RIG_PG_BIN` names another version's folder.
