@@ -26,7 +26,10 @@ pub fn data(session: &Session, key: &str) -> Result<()> {
     let caller = Caller::current();
     let key = FileKey::of_path(Path::new(key))?;
     let mut stored = Stored::begin(session, &key)?;
-    let mut follower = Follower::of_name(&key.file);
+    let mut follower = match session.destination.prove_input {
+        true => Follower::of_name(&key.file),
+        false => Follower::Opaque,
+    };
     let mut input = Input::open(&session.cancel);
     while let Some(piece) = input.next()? {
         follower.update(&piece)?;

@@ -23,7 +23,8 @@ const OF_GPBACKUP: [&str; 7] = [
 /// The options that are this plugin's own.
 pub const CONFIG: &str = "config";
 pub const RESTORE_UNPROVED: &str = "restore_unproved";
-const OWN: [&str; 2] = [CONFIG, RESTORE_UNPROVED];
+pub const PROVE_INPUT: &str = "prove_input";
+const OWN: [&str; 3] = [CONFIG, RESTORE_UNPROVED, PROVE_INPUT];
 
 /// Options by name. Never printed: some values are secrets.
 pub struct Options(BTreeMap<String, String>);

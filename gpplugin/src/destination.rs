@@ -8,7 +8,7 @@ use segment_agent::repository::Repository;
 use settings::{Kind, Request, Settings};
 use storage::{StorageSettings, Store};
 
-use crate::config::{CONFIG, Options, RESTORE_UNPROVED};
+use crate::config::{CONFIG, Options, PROVE_INPUT, RESTORE_UNPROVED};
 use crate::s3_options;
 
 pub struct Destination {
@@ -20,6 +20,8 @@ pub struct Destination {
     pub of_s3_plugin: bool,
     /// Data whose integrity record is lost may be restored.
     pub restore_unproved: bool,
+    /// Compressed streams are followed to the end that their format has.
+    pub prove_input: bool,
 }
 
 impl Destination {
@@ -30,17 +32,19 @@ impl Destination {
         }
         let settings = load(options, Vec::new())?;
         let restore_unproved = options.switch(RESTORE_UNPROVED, false)?;
+        let prove_input = options.switch(PROVE_INPUT, true)?;
         if s3_options::are_given(options) {
-            return Self::of_s3_plugin(options, &settings, restore_unproved);
+            let destination = Self::of_s3_plugin(options, &settings)?;
+            return Ok(Self { restore_unproved, prove_input, ..destination });
         }
         let settings = with_small_parts(options, settings)?;
         let repository = Repository::open(&settings)?;
         let root = repository.store().clone();
-        Ok(Self { repository, root, of_s3_plugin: false, restore_unproved })
+        Ok(Self { repository, root, of_s3_plugin: false, restore_unproved, prove_input })
     }
 
     /// Neither compressed nor encrypted unless that is asked for: the other plugin does neither.
-    fn of_s3_plugin(options: &Options, settings: &Settings, restore_unproved: bool) -> Result<Self> {
+    fn of_s3_plugin(options: &Options, settings: &Settings) -> Result<Self> {
         let (s3, folder) = s3_options::storage(options)?;
         let root = Store::open(&StorageSettings::S3(s3))?;
         let mut repository = Repository::with_store(root.at(&folder), settings)?;
@@ -49,7 +53,7 @@ impl Destination {
         }
         let as_theirs =
             matches!(repository.compression, Compression::None) && matches!(repository.cipher, Cipher::None);
-        Ok(Self { repository, root, of_s3_plugin: as_theirs, restore_unproved })
+        Ok(Self { repository, root, of_s3_plugin: as_theirs, restore_unproved: false, prove_input: true })
     }
 }
 

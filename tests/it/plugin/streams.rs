@@ -98,6 +98,23 @@ fn plg_020_a_signal_ends_a_silent_stream_and_leaves_nothing() {
     }
 }
 
+/// A gzip stream that stops is refused, unless the option says that nobody is to look.
+#[test]
+fn plg_020_proving_the_input_can_be_left_out() {
+    let bench = Bench::new("prove", Place::File);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&noise(50_000)).unwrap();
+    let whole = gzip.finish().unwrap();
+    let half = bench.write("half", &whole[..20_000]);
+    let refused = bench.backup_data(&key(STAMP, "f.gz"), &half).wait(LIMIT);
+    refused.fails(1, &["not a whole compressed stream"]);
+    assert_eq!(bench.objects(STAMP), [""; 0]);
+    let config = std::fs::read_to_string(&bench.config).unwrap();
+    bench.write("plugin.yaml", format!("{config}  prove_input: off\n").as_bytes());
+    bench.store(&key(STAMP, "f.gz"), &whole[..20_000]);
+    assert_eq!(bench.restore(&key(STAMP, "f.gz")).unwrap(), whole[..20_000]);
+}
+
 #[test]
 fn a_reader_that_closes_early_is_no_error() {
     for place in PLACES {
