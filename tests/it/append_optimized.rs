@@ -1,5 +1,6 @@
 //! Files of append-optimized and PAX tables: stored once, reused by later backups, and restored byte for byte.
 
+mod blocks;
 mod deltas;
 mod histories;
 mod pax;

@@ -2,6 +2,7 @@
 //!
 //! Pure: no I/O, no clocks. Every function takes bytes or text that may be wrong and answers with an error, never a panic.
 
+mod ao_block;
 mod control;
 mod lsn;
 mod page;
@@ -12,6 +13,7 @@ mod wal_name;
 mod wal_page;
 mod walk;
 
+pub use ao_block::AoBlocks;
 pub use control::{ClusterState, ControlFile, ControlFileError};
 pub use lsn::{Lsn, ParseLsnError};
 pub use page::{PAGE_HEADER_BYTES, PageScan, Verdict, absolute_block, page_checksum, stored_checksum};

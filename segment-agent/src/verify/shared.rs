@@ -1,5 +1,8 @@
 //! Append-optimized and PAX files in the segment's shared folders: which objects the backups need, and what they must hold.
 //!
+//! The blocks of append-optimized files are followed up to the logical end: what was damaged on the server's own disk has the right
+//! hash, and the wrong checksum in its block.
+//!
 //! An increment holds the end of a file whose beginning is another object. The objects of a file form a tree: each is read once,
 //! and the state of its hashes where an increment may go on is kept until that increment was read.
 
@@ -9,6 +12,7 @@ use std::io::Read;
 use codec::{Codec, Decoder};
 use formats::ao::AoFile;
 use formats::{BackupName, ContentHash, layout};
+use pgdata::AoBlocks;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::Verification;
@@ -24,6 +28,8 @@ const INCREMENT_HEADER_BYTES: usize = 20;
 pub struct Node {
     pub key: String,
     is_increment: bool,
+    /// Of a PAX file otherwise.
+    has_blocks: bool,
     expected: Vec<Expected>,
     children: Vec<usize>,
 }
@@ -126,7 +132,8 @@ impl Plan {
         }
         let node = self.nodes.len();
         self.by_place.insert((parent, key.clone()), node);
-        self.nodes.push(Node { key, is_increment, expected: Vec::new(), children: Vec::new() });
+        let has_blocks = key.starts_with(&layout::aosegment_key(""));
+        self.nodes.push(Node { key, is_increment, has_blocks, expected: Vec::new(), children: Vec::new() });
         match parent {
             Some(parent) => self.nodes[parent].children.push(node),
             None => self.roots.push(node),
@@ -159,11 +166,18 @@ fn expected(file: &AoFile) -> Expected {
     Expected { eof, checksum: file.checksum.clone(), size: file.size, blake3: file.blake3 }
 }
 
-/// Hashes of the first bytes of a file.
+/// Hashes of the first bytes of a file, and its blocks.
 #[derive(Clone)]
 struct State {
     blake3: blake3::Hasher,
     xxh3: Xxh3,
+    blocks: AoBlocks,
+}
+
+impl State {
+    fn new() -> Self {
+        Self { blake3: blake3::Hasher::new(), xxh3: Xxh3::new(), blocks: AoBlocks::default() }
+    }
 }
 
 /// By number of bytes.
@@ -175,7 +189,7 @@ fn read_object(run: &Verification, node: &Node, below: &States, buffer: &mut [u8
     let decoder = Decoder::new(Codec::None, &run.repository.cipher, source);
     let mut decoder = decoder.map_err(|error| run.findings.decoding(&node.key, error))?;
     let mut position = 0;
-    let mut state = Some(State { blake3: blake3::Hasher::new(), xxh3: Xxh3::new() });
+    let mut state = Some(State::new());
     let mut end = None;
     if node.is_increment {
         let (file_bytes, offset) = read_header(run, node, &mut decoder)?;
@@ -187,6 +201,8 @@ fn read_object(run: &Verification, node: &Node, below: &States, buffer: &mut [u8
     }
     // What is kept: where an entry says that the file ends, for there its checksum holds and an increment may go on.
     let wanted: BTreeSet<u64> = node.expected.iter().flat_map(|e| [Some(e.eof), e.size]).flatten().collect();
+    // Behind the logical end there may be anything.
+    let judged = if node.has_blocks { node.expected.iter().map(|e| e.eof).max().unwrap_or(0) } else { 0 };
     let mut states = States::new();
     let mut keep = |at: u64, state: &Option<State>| {
         if let (true, Some(state)) = (wanted.contains(&at), state) {
@@ -203,6 +219,11 @@ fn read_object(run: &Verification, node: &Node, below: &States, buffer: &mut [u8
             if let Some(state) = &mut state {
                 state.blake3.update(piece);
                 state.xxh3.update(piece);
+                if position < judged
+                    && let Err(why) = state.blocks.feed(piece)
+                {
+                    run.findings.add(&node.key, why);
+                }
             }
             position += piece.len() as u64;
             keep(position, &state);
@@ -216,8 +237,12 @@ fn read_object(run: &Verification, node: &Node, below: &States, buffer: &mut [u8
     if let Some(end) = end.filter(|end| *end != position) {
         run.findings.add(&node.key, format!("it ends at byte {position} instead of {end}"));
     }
-    for why in node.expected.iter().filter_map(|expected| difference(expected, position, &states)) {
-        run.findings.add(&node.key, why);
+    for expected in &node.expected {
+        let difference = difference(expected, position, &states);
+        let ends_well = states.get(&expected.eof).map_or(Ok(()), |state| state.blocks.must_be_between_blocks());
+        for why in difference.into_iter().chain(ends_well.err()) {
+            run.findings.add(&node.key, why);
+        }
     }
     Ok(states)
 }
