@@ -25,6 +25,8 @@ pub struct AoBlocks {
     /// Bytes so far.
     position: u64,
     place: Place,
+    /// The first thing that is wrong, in words.
+    wrong: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -33,7 +35,7 @@ enum Place {
     Header { bytes: [u8; HEADER_BYTES], filled: usize },
     /// Inside of a block that began at byte `begin`. `crc`: of its content so far, and what it is to be in the end.
     Content { begin: u64, left: u32, crc: Option<(u32, u32)> },
-    /// Blocks without checksums, or behind the first wrong one.
+    /// The file has no checksums, or a wrong block.
     Unjudged,
 }
 
@@ -44,24 +46,27 @@ impl Default for Place {
 }
 
 impl AoBlocks {
-    /// The next bytes of the file. An error is told once, in words; what comes after it is not judged.
-    pub fn feed(&mut self, mut bytes: &[u8]) -> Result<(), String> {
-        while !bytes.is_empty() {
-            let taken = match self.step(bytes) {
-                Ok(taken) => taken,
+    /// The next bytes of the file. What comes after the first wrong block is not judged.
+    pub fn feed(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() && !matches!(self.place, Place::Unjudged) {
+            match self.step(bytes) {
+                Ok(taken) => {
+                    self.position += taken as u64;
+                    bytes = bytes.get(taken..).unwrap_or_default();
+                }
                 Err(why) => {
                     self.place = Place::Unjudged;
-                    return Err(why);
+                    self.wrong = Some(why);
                 }
-            };
-            self.position += taken as u64;
-            bytes = bytes.get(taken..).unwrap_or_default();
+            }
         }
-        Ok(())
     }
 
-    /// At the logical end of the file: an error if that lies inside of a block.
-    pub fn must_be_between_blocks(&self) -> Result<(), String> {
+    /// What is wrong if the bytes so far are the file up to its logical end. Behind that there may be anything.
+    pub fn verdict(&self) -> Result<(), String> {
+        if let Some(why) = &self.wrong {
+            return Err(why.clone());
+        }
         match &self.place {
             Place::Header { filled: 0, .. } | Place::Unjudged => Ok(()),
             // A file shorter than one header tells nothing of itself.
@@ -174,8 +179,8 @@ mod tests {
 
     fn judged(file: &[u8], piece: usize) -> Result<(), String> {
         let mut blocks = AoBlocks::default();
-        file.chunks(piece).try_for_each(|piece| blocks.feed(piece))?;
-        blocks.must_be_between_blocks()
+        file.chunks(piece).for_each(|piece| blocks.feed(piece));
+        blocks.verdict()
     }
 
     fn file() -> Vec<u8> {

@@ -201,8 +201,6 @@ fn read_object(run: &Verification, node: &Node, below: &States, buffer: &mut [u8
     }
     // What is kept: where an entry says that the file ends, for there its checksum holds and an increment may go on.
     let wanted: BTreeSet<u64> = node.expected.iter().flat_map(|e| [Some(e.eof), e.size]).flatten().collect();
-    // Behind the logical end there may be anything.
-    let judged = if node.has_blocks { node.expected.iter().map(|e| e.eof).max().unwrap_or(0) } else { 0 };
     let mut states = States::new();
     let mut keep = |at: u64, state: &Option<State>| {
         if let (true, Some(state)) = (wanted.contains(&at), state) {
@@ -219,10 +217,8 @@ fn read_object(run: &Verification, node: &Node, below: &States, buffer: &mut [u8
             if let Some(state) = &mut state {
                 state.blake3.update(piece);
                 state.xxh3.update(piece);
-                if position < judged
-                    && let Err(why) = state.blocks.feed(piece)
-                {
-                    run.findings.add(&node.key, why);
+                if node.has_blocks {
+                    state.blocks.feed(piece);
                 }
             }
             position += piece.len() as u64;
@@ -239,8 +235,8 @@ fn read_object(run: &Verification, node: &Node, below: &States, buffer: &mut [u8
     }
     for expected in &node.expected {
         let difference = difference(expected, position, &states);
-        let ends_well = states.get(&expected.eof).map_or(Ok(()), |state| state.blocks.must_be_between_blocks());
-        for why in difference.into_iter().chain(ends_well.err()) {
+        let blocks = states.get(&expected.eof).map_or(Ok(()), |state| state.blocks.verdict());
+        for why in difference.into_iter().chain(blocks.err()) {
             run.findings.add(&node.key, why);
         }
     }
