@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use formats::DbId;
 use formats::server::{ServerPhase, ServerState};
-use pgclient::Server;
+use pgclient::{ErrorKind, Server};
 use pgdata::{ClusterState, ControlFile};
 
 use super::{MARKER, Place, files};
@@ -13,6 +13,9 @@ use crate::error::{Error, Result};
 
 /// First version of pg_control (of PostgreSQL 12) whose servers recover by recovery.signal.
 const SIGNAL_FROM: u32 = 1200;
+
+/// SQLSTATE of a question that only a server in recovery answers.
+const NOT_IN_RECOVERY: &str = "55000";
 
 /// Servers on whose fork Greenplum stands number their pg_control with four digits more.
 const FORK_FACTOR: u32 = 10_000;
@@ -67,7 +70,24 @@ pub async fn look_closely(place: &Place<'_>) -> Result<(ServerState, Option<Serv
     state.phase = ServerPhase::Recovering;
     // A server that starts or recovers refuses sessions, or takes them as a standby.
     let Ok(server) = place.connect().await else { return Ok((state, None)) };
-    crate::data_dir::must_belong_to(dir, &server).await?;
+    match ask(dir, &server, state.clone()).await {
+        Ok(answered) => Ok((answered, Some(server))),
+        Err(Error::Server(error)) if changed_meanwhile(&error) => Ok((state, None)),
+        Err(error) => Err(error),
+    }
+}
+
+/// The server ended, or left recovery, while it was asked: the next look tells.
+fn changed_meanwhile(error: &pgclient::Error) -> bool {
+    match error {
+        pgclient::Error::Query { sqlstate, .. } => sqlstate == NOT_IN_RECOVERY,
+        other => other.kind() == ErrorKind::Lost,
+    }
+}
+
+/// What `server`, which runs on `dir`, says of itself.
+async fn ask(dir: &Path, server: &Server, mut state: ServerState) -> Result<ServerState> {
+    crate::data_dir::must_belong_to(dir, server).await?;
     if !server.in_recovery().await? {
         state.phase = ServerPhase::Serving;
         state.timeline = server.timeline().await?;
@@ -76,7 +96,7 @@ pub async fn look_closely(place: &Place<'_>) -> Result<(ServerState, Option<Serv
     } else if server.is_replay_paused().await? {
         state.phase = ServerPhase::Paused;
     }
-    Ok((state, Some(server)))
+    Ok(state)
 }
 
 /// `gp_dbid=2` in internal.auto.conf.
